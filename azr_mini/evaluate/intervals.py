@@ -1,0 +1,79 @@
+"""How sure a measured accuracy is: bootstrap intervals over tasks, and unbiased pass@k."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with the ends of its confidence interval."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+def bootstrap_mean(
+    groups: Sequence[np.ndarray], level: float = 0.95, num_resamples: int = 10_000, seed: int = 0
+) -> Interval:
+    """The mean over groups of each group's mean, with its percentile bootstrap interval.
+
+    groups: one (n_tasks,) array of values per task type. Tasks are drawn again with replacement
+    inside their group, so every type keeps its weight.
+    """
+    assert groups and all(len(values) for values in groups), [len(values) for values in groups]
+    rng = np.random.default_rng(seed)
+    resampled = np.zeros(num_resamples)
+    for values in groups:
+        resampled += _resampled_means(np.asarray(values, dtype=float), num_resamples, rng)
+    tail = (1 - level) / 2
+    low, high = np.quantile(resampled / len(groups), [tail, 1 - tail])
+    estimate = float(np.mean([np.mean(values) for values in groups]))
+    return Interval(estimate, float(low), float(high))
+
+
+def paired_bootstrap(
+    before: Sequence[np.ndarray],
+    after: Sequence[np.ndarray],
+    level: float = 0.95,
+    num_resamples: int = 10_000,
+    seed: int = 0,
+) -> Interval:
+    """The gain in accuracy from before to after on the same tasks, with its bootstrap interval.
+
+    before, after: one (n_tasks, n_samples) array of 0 and 1 per task type, rows in the same order.
+    The task is the unit that is drawn again: its samples, before and after, stay together.
+    """
+    gains = []
+    for old, new in zip(before, after, strict=True):
+        assert len(old) == len(new), (len(old), len(new))
+        gains.append(np.mean(new, axis=1) - np.mean(old, axis=1))
+    return bootstrap_mean(gains, level, num_resamples, seed)
+
+
+def pass_at_k(num_samples: int, num_correct: np.ndarray, k: int) -> np.ndarray:
+    """The chance that at least one of k samples is right, unbiased, for each task.
+
+    num_correct: (n_tasks,) right ones among `num_samples`; returns (n_tasks,). It is one minus the
+    share of k-subsets without a right sample (Chen et al. 2021, section 2.1).
+    """
+    assert 1 <= k <= num_samples, (k, num_samples)
+    num_correct = np.asarray(num_correct)
+    num_wrong = num_samples - num_correct
+    drawn = np.arange(k)  # the i-th draw is wrong with chance (wrong - i) / (samples - i)
+    all_wrong = np.clip(num_wrong[:, None] - drawn, 0, None) / (num_samples - drawn)
+    return 1 - np.prod(all_wrong, axis=1)
+
+
+def _resampled_means(
+    values: np.ndarray, num_resamples: int, rng: np.random.Generator
+) -> np.ndarray:
+    means = np.empty(num_resamples)
+    block = max(1, 2_000_000 // len(values))  # bounds memory to some 30 MB
+    for start in range(0, num_resamples, block):
+        stop = min(start + block, num_resamples)
+        drawn = rng.integers(len(values), size=(stop - start, len(values)))
+        means[start:stop] = values[drawn].mean(axis=1)
+    return means

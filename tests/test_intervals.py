@@ -1,0 +1,60 @@
+"""Bootstrap intervals cover the truth and pass@k counts subsets."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from azr_mini.evaluate.intervals import bootstrap_mean, paired_bootstrap, pass_at_k
+
+
+@pytest.mark.parametrize("num_samples", [1, 2, 5, 8])
+def test_pass_at_k_equals_counting_all_subsets(num_samples):
+    for num_correct in range(num_samples + 1):
+        outcomes = [True] * num_correct + [False] * (num_samples - num_correct)
+        for k in range(1, num_samples + 1):
+            subsets = [any(subset) for subset in combinations(outcomes, k)]
+            expected = sum(subsets) / len(subsets)
+            (got,) = pass_at_k(num_samples, np.array([num_correct]), k)
+            assert got == pytest.approx(expected)
+
+
+def test_pass_at_k_is_exact_where_factorials_overflow():
+    (got,) = pass_at_k(10_000, np.array([1]), 2_500)
+    assert got == pytest.approx(0.25)
+
+
+def test_the_interval_covers_the_truth_about_as_often_as_it_says():
+    rng = np.random.default_rng(1)
+    covered = 0
+    for trial in range(300):
+        sample = rng.random(120) < 0.3
+        interval = bootstrap_mean([sample], num_resamples=500, seed=trial)
+        covered += interval.low <= 0.3 <= interval.high
+    assert 0.90 <= covered / 300 <= 0.99
+
+
+def test_every_type_weighs_the_same_whatever_its_number_of_tasks():
+    interval = bootstrap_mean([np.ones(1000), np.zeros(10)])
+    assert interval.estimate == interval.low == interval.high == 0.5
+
+
+def test_pairing_makes_a_constant_gain_certain():
+    rng = np.random.default_rng(0)
+    before = rng.random((200, 4)) < 0.5
+    before[:, 0] = False
+    after = before.copy()
+    after[:, 0] = True
+    interval = paired_bootstrap([before], [after])
+    assert interval.estimate == interval.low == interval.high == 0.25
+
+
+def test_the_same_seed_gives_the_same_interval():
+    values = np.random.default_rng(0).random(50)
+    assert bootstrap_mean([values], seed=3) == bootstrap_mean([values], seed=3)
+    assert bootstrap_mean([values], seed=3) != bootstrap_mean([values], seed=4)
+
+
+def test_unpaired_tasks_are_refused():
+    with pytest.raises(AssertionError):
+        paired_bootstrap([np.ones((3, 2))], [np.ones((4, 2))])
