@@ -100,6 +100,7 @@ class Rollout:
     task_index: int = -1  # solver: position of the task in this step's batch of its type
     thinks: bool = False  # the completion has a think part that is not empty
     detail: str = ""  # the executor's short reason
+    advantage: float = 0.0  # what the update used; 0 if it trained nothing
 
     @property
     def group(self) -> tuple[Role, TaskType]:
