@@ -1,7 +1,7 @@
 """The six prompts of self-play, each beside the parser of its answer, in two dialects.
 
-`nano` is compact: every tag is one token of the nano tokenizer. `chat` is plain language with fenced
-blocks for real models. Both ask for the same completion: an optional `<think>...</think>`, then
+`nano` is compact: every tag is one token of the nano tokenizer. `chat` is plain language with
+fenced blocks for real models. Both ask for the same completion: an optional `<think>...</think>`, then
 `<answer>...</answer>`. The wording is ours; it says nothing about test subjects or intelligence.
 """
 
@@ -42,7 +42,7 @@ class Proposal:
 
 
 def split_completion(completion: str) -> tuple[str, str] | None:
-    """(thought, answer) of a well-formed completion, both stripped of nothing; None if malformed."""
+    """(thought, answer) of a well-formed completion, as written; None if it is malformed."""
     text = completion.strip()
     thought = ""
     if text.startswith(THINK_OPEN):
@@ -121,7 +121,11 @@ def nano_proposal(proposal: Proposal) -> str:
 
 
 def parse_proposal(
-    type: TaskType, completion: str, dialect: Dialect, program: str | None = None, num_inputs: int = 0
+    type: TaskType,
+    completion: str,
+    dialect: Dialect,
+    program: str | None = None,
+    num_inputs: int = 0,
 ) -> Proposal | None:
     """The proposal in a completion, or None if it is not exactly in the form asked for.
 
@@ -250,15 +254,17 @@ CHAT_FRAME = (
     "Think step by step between <think> and </think>, then write your final answer "
     "between <answer> and </answer>, and nothing after it."
 )
-CHAT_RULES = """The program must define a function named `f` that takes at least one argument and returns a value.
-It may define helper functions and classes, and may import from the standard library's pure modules
-(math, itertools, collections, functools, re and the like). It must be deterministic: no randomness,
-no clock, no files, no network, no printing. Arguments and results are plain values: numbers, strings,
-booleans, None inside containers, lists, tuples, sets and dictionaries."""
+CHAT_RULES = """The program must define a function named `f` that takes at least one argument and
+returns a value. It may define helper functions and classes, and may import from the standard
+library's pure modules (math, itertools, collections, functools, re and the like). It must be
+deterministic: no randomness, no clock, no files, no network, no printing. Arguments and results
+are plain values: numbers, strings, booleans, None inside containers, lists, tuples, sets and
+dictionaries."""
 CHAT_PROPOSE = (
-    """Write a new Python program and one input for it. Someone else will see the program and its {given} and
-has to find the {hidden}. Aim for a task that takes several steps of careful reasoning to get right, but that
-can be solved, and that differs from the examples below in what it computes.
+    """Write a new Python program and one input for it. Someone else will see the program and
+its {given} and has to find the {hidden}. Aim for a task that takes several steps of careful
+reasoning to get right, that can be solved, and that differs from the examples below in what it
+computes.
 
 """
     + CHAT_RULES
@@ -266,34 +272,38 @@ can be solved, and that differs from the examples below in what it computes.
 
 {references}
 
-{frame} The answer holds exactly two blocks: the program in a ```python block, and the arguments of `f`,
-separated by commas, in an ```input block."""
+{frame} The answer holds exactly two blocks: the program in a ```python block, and the arguments of
+`f`, separated by commas, in an ```input block."""
 )
-CHAT_PROPOSE_INDUCTION = """Below is a Python program. Write {n} inputs for it and a short message. Someone else will see the message and
-some of the inputs with their outputs, but not the program, and has to write a program that behaves the same on all
-of them. Choose inputs that together show what the program does. The message may hint at it and may not contain code.
+CHAT_PROPOSE_INDUCTION = """Below is a Python program. Write {n} inputs for it and a short message.
+Someone else will see the message and some of the inputs with their outputs, but not the program,
+and has to write a program that behaves the same on all of them. Choose inputs that together show what the program does. The
+message may hint at it and may not contain code.
 
 {program}
 
-{frame} The answer holds {n} ```input blocks, each with the arguments of `f` separated by commas, and then one
-```message block."""
+{frame} The answer holds {n} ```input blocks, each with the arguments of `f` separated by commas,
+and then one ```message block."""
 CHAT_SOLVE_DEDUCTION = """What does this program return for this input?
 
 {program}
 
 {input}
 
-{frame} The answer is the returned value as a Python literal in an ```output block (strings in quotes)."""
-CHAT_SOLVE_ABDUCTION = """Find an input for which this program returns this output. Any input that does is right.
+{frame} The answer is the returned value as a Python literal in an ```output block (strings in
+quotes)."""
+CHAT_SOLVE_ABDUCTION = """Find an input for which this program returns this output. Any input that
+does is right.
 
 {program}
 
 {output}
 
-{frame} The answer is the arguments of `f`, separated by commas, in an ```input block (strings in quotes)."""
+{frame} The answer is the arguments of `f`, separated by commas, in an ```input block (strings in
+quotes)."""
 CHAT_SOLVE_INDUCTION = (
-    """Write a program that turns each of these inputs into its output, and that would do the same for further
-inputs of the same kind.
+    """Write a program that turns each of these inputs into its output, and that would do the
+same for further inputs of the same kind.
 
 {pairs}
 

@@ -70,7 +70,7 @@ class Task:
 
 
 def task_from_json(record: dict) -> Task:
-    """The task that `Task.to_json` wrote; KeyError, ValueError or AssertionError if it is damaged."""
+    """The task that `Task.to_json` wrote; KeyError, ValueError or AssertionError if damaged."""
     return Task(
         type=TaskType(record["type"]),
         program=str(record["program"]),
@@ -83,7 +83,7 @@ def task_from_json(record: dict) -> Task:
 
 @dataclass(frozen=True)
 class Rollout:
-    """One completion with everything that was decided about it. Fields are set once, never changed."""
+    """One completion with everything that was decided about it; fields never change."""
 
     role: Role
     type: TaskType
@@ -113,15 +113,19 @@ class Rollout:
 
 
 def load_seed_tasks(path: Path) -> list[Task]:
-    """The tasks in a seed file; ValueError, naming the file and what to do, if it is missing or damaged."""
-    advice = "restore data/seed_triples.json from the repository or name another file with --seed-path"
+    """The tasks in a seed file; ValueError, saying what to do, if it is missing or damaged."""
+    advice = (
+        "restore data/seed_triples.json from the repository or name another file with --seed-path"
+    )
     try:
         records = json.loads(Path(path).read_text(encoding="utf-8"))
         tasks = [task_from_json(record) for record in records["tasks"]]
     except FileNotFoundError:
         raise ValueError(f"seed file {path} does not exist: {advice}") from None
     except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError, AssertionError) as error:
-        raise ValueError(f"seed file {path} is damaged ({type(error).__name__}): {advice}") from error
+        raise ValueError(
+            f"seed file {path} is damaged ({type(error).__name__}): {advice}"
+        ) from error
     missing = [t.value for t in TaskType if all(task.type is not t for task in tasks)]
     if missing:
         raise ValueError(f"seed file {path} has no {' and no '.join(missing)} task: {advice}")

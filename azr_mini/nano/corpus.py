@@ -140,7 +140,7 @@ def _wrong_guess(rng: random.Random, program: Program, right: tuple, output: obj
 
 
 def draw_induction_task(rng: random.Random, program: Program) -> Task | None:
-    """A task of six distinct inputs, half of them visible; None if the program does not allow it."""
+    """A task of six distinct inputs, half of them visible; None if the program has too few."""
     runs: dict[str, tuple] = {}
     for _ in range(3 * NUM_INDUCTION_INPUTS):
         run = draw_run(rng, program)

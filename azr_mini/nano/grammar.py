@@ -124,7 +124,9 @@ OPERATIONS = (
     Operation("count", ("dict",), "int", "len({0})", len),
     Operation("span", ("int",), "ints", "list(range({0}))", lambda x: list(range(x)), None, 0.7),
     Operation("above", ("int",), "bool", "{0} > {c}", lambda x, c: x > c, _between(0, 20), 0.5),
-    Operation("contains", ("ints",), "bool", "{c} in {0}", lambda x, c: c in x, _between(0, 9), 0.4),
+    Operation(
+        "contains", ("ints",), "bool", "{c} in {0}", lambda x, c: c in x, _between(0, 9), 0.4,
+    ),
 )  # fmt: skip
 
 CONDITIONS = (
@@ -417,7 +419,10 @@ def random_value(rng: random.Random, kind: str) -> object:
             return rng.randint(0, 30) if rng.random() < 0.85 else rng.randint(-12, -1)
         case "ints":
             low = -5 if rng.random() < 0.15 else 0
-            return [rng.randint(low, 15) for _ in range(rng.choices((1, 2, 3, 4, 5), (1, 3, 5, 4, 2))[0])]
+            return [
+                rng.randint(low, 15)
+                for _ in range(rng.choices((1, 2, 3, 4, 5), (1, 3, 5, 4, 2))[0])
+            ]
         case "str":
             return "".join(rng.choices(LETTERS, k=rng.randint(1, 5)))
     raise AssertionError(kind)

@@ -1,4 +1,4 @@
-"""The held-out set: tasks of the nano grammar whose programs the corpus and the buffer never contain."""
+"""The held-out set: nano tasks whose programs neither the corpus nor the buffer contains."""
 
 import hashlib
 import json

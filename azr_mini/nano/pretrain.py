@@ -199,7 +199,9 @@ def pretrain(config: PretrainConfig, heldout: Path, report=lambda record: None) 
         running = loss.item() if running is None else 0.98 * running + 0.02 * loss.item()
         if step % 50 == 0 or seen >= config.tokens:
             seconds = time.time() - began
-            report({"step": step, "tokens": seen, "loss": round(running, 4), "seconds": round(seconds)})
+            report(
+                {"step": step, "tokens": seen, "loss": round(running, 4), "seconds": round(seconds)}
+            )
         if time.time() - last_saved > 300 or seen >= config.tokens:
             last_saved = time.time()
             save(model, tokenizer, config)

@@ -1,4 +1,4 @@
-"""The nano vocabulary: 256 bytes, the prompt tags, and the pieces of Python that its grammar uses."""
+"""The nano vocabulary: 256 bytes, the prompt tags, and the pieces of Python in its grammar."""
 
 import re
 
@@ -18,7 +18,9 @@ PIECES = (
     ".append(", ".lower()", ".replace(", ".split(", ".items()", ".get(", "enumerate(", "zip(",
 )  # fmt: skip
 WORDS = tuple(
-    sorted({o.word for o in OPERATIONS + CONDITIONS} | {"if", "loop", "same", "the input, unchanged"})
+    sorted(
+        {o.word for o in OPERATIONS + CONDITIONS} | {"if", "loop", "same", "the input, unchanged"}
+    )
 )
 
 
@@ -29,7 +31,7 @@ def vocabulary() -> list[str]:
 
 
 def build_tokenizer():
-    """A fast tokenizer that splits text into known pieces and single bytes; any text round-trips."""
+    """A fast tokenizer that cuts text into known pieces and single bytes; any text round-trips."""
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -51,7 +53,9 @@ def build_tokenizer():
         ]
     )
     tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens([AddedToken(t, normalized=False, special=True) for t in (PAD, EOS)])
+    tokenizer.add_special_tokens(
+        [AddedToken(t, normalized=False, special=True) for t in (PAD, EOS)]
+    )
     tokenizer.add_tokens([AddedToken(t, normalized=False, special=False) for t in NANO_TAGS])
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
