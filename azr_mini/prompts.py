@@ -1,8 +1,8 @@
 """The six prompts of self-play, each beside the parser of its answer, in two dialects.
 
 `nano` is compact: every tag is one token of the nano tokenizer. `chat` is plain language with
-fenced blocks for real models. Both ask for the same completion: an optional `<think>...</think>`, then
-`<answer>...</answer>`. The wording is ours; it says nothing about test subjects or intelligence.
+fenced blocks for real models. Both ask for the same completion: an optional `<think>...</think>`,
+then `<answer>...</answer>`. The wording is ours; it says nothing about test subjects or I.Q.
 """
 
 import re
@@ -277,8 +277,8 @@ computes.
 )
 CHAT_PROPOSE_INDUCTION = """Below is a Python program. Write {n} inputs for it and a short message.
 Someone else will see the message and some of the inputs with their outputs, but not the program,
-and has to write a program that behaves the same on all of them. Choose inputs that together show what the program does. The
-message may hint at it and may not contain code.
+and has to write a program that behaves the same on all of them. Choose inputs that together show
+what the program does. The message may hint at it and may not contain code.
 
 {program}
 
