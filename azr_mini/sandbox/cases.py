@@ -1,0 +1,164 @@
+"""A job's way from text to verdict: checked, run several times, judged by comparing text."""
+
+import json
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from azr_mini.sandbox.static_check import Refused, check_length, check_program
+from azr_mini.sandbox.zygotes import Reply, Request
+from azr_mini.values import canonical_arguments, canonical_value_text
+
+MAX_DETAIL = 200
+OWN_WORDS = {"ok", "syntax", "error", "memory", "output"}  # what a program may say of itself
+ENDS = {
+    "wall": ("timeout", "no answer in time although it used little CPU"),
+    "flood": ("output", "wrote more than it may"),
+    "memory": ("memory", "used more memory than it may"),
+    "died": ("crash", "took the sandbox process with it, twice"),
+}
+SIGNALS = {
+    signal.SIGSYS: ("unsafe", "forbidden system call"),
+    signal.SIGPROF: ("timeout", "out of CPU time"),
+    signal.SIGXCPU: ("timeout", "out of CPU time"),
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """A program and the argument texts, one per call of f. There is no place for an answer."""
+
+    program: str
+    inputs: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a job. Outputs are canonical texts, None where that input failed.
+
+    `status` is "ok" or the first failing input's reason: syntax, input, unsafe, timeout, memory,
+    nondeterministic, error, output, crash. `detail` has at most 200 characters.
+    """
+
+    status: str
+    outputs: list[str | None]
+    detail: str = ""
+
+
+Outcome = tuple[str, str]  # of one call: ("ok", canonical text) or (why not, detail)
+Run = list[Outcome]  # of one process: one outcome per literal input; one at least if it failed
+
+
+@dataclass(eq=False)
+class Case:
+    """A job on its way through the runs."""
+
+    program: str
+    inputs: list[str | None]  # canonical texts, None where the text is not literal arguments
+    refusals: list[str]  # why not, for each None
+    refused: Outcome | None = None
+    sensitive: bool = True  # may show hashes or addresses, so it meets every hash seed
+    runs: dict[int, Run] = field(default_factory=dict)  # hash seed -> what happened
+    cpu: float = 0.0  # seconds its first run took
+
+    @property
+    def runnable(self) -> tuple[str, list[str]]:
+        """What a confined process gets to see."""
+        return self.program, [text for text in self.inputs if text is not None]
+
+
+def open_case(job: Job, static_check: bool) -> Case:
+    """The case of a job, refused at once where its text is not worth a process."""
+    inputs, refusals = [], []
+    for text in job.inputs:
+        try:
+            inputs.append(canonical_arguments(text))
+        except ValueError as error:
+            inputs.append(None)
+            refusals.append(str(error))
+    case = Case(job.program, inputs, refusals)
+    try:
+        check_length(job.program)
+        if static_check:
+            case.sensitive = check_program(job.program)
+    except Refused as refusal:
+        case.refused = (refusal.status, str(refusal))
+    if inputs and len(refusals) == len(inputs):
+        case.refused = case.refused or ("input", refusals[0])
+    return case
+
+
+def read_reply(request: Request, reply: Reply) -> list[Run]:
+    """What happened to each case of a request. The payload is hostile text and only parsed."""
+    if reply.end:
+        return [_everywhere(case, ENDS[reply.end]) for case in request.cases]
+    if reply.signal in SIGNALS:
+        return [_everywhere(case, SIGNALS[reply.signal]) for case in request.cases]
+    if reply.signal == signal.SIGKILL and reply.cpu >= request.cpu_seconds:
+        return [_everywhere(case, ("timeout", "out of CPU time")) for case in request.cases]
+    if reply.signal not in (0, signal.SIGKILL):
+        crash = ("crash", f"ended by signal {reply.signal}")
+        return [_everywhere(case, crash) for case in request.cases]
+    try:
+        answers = json.loads(reply.payload)
+        assert len(answers) == len(request.cases)
+        return [_read_run(case, run) for case, run in zip(request.cases, answers, strict=True)]
+    except (ValueError, TypeError, AssertionError, RecursionError):
+        return [_everywhere(case, ("error", "ended without an answer")) for case in request.cases]
+
+
+def _everywhere(case: Case, outcome: Outcome) -> Run:
+    return [outcome] * max(1, len(case.runnable[1]))
+
+
+def _read_run(case: Case, answers: list) -> Run:
+    run = [_read_outcome(status, text) for status, text in answers]
+    count = len(case.runnable[1])
+    if len(run) == 1 and run[0][0] != "ok":
+        return _everywhere(case, run[0])
+    assert len(run) == count, (len(run), count)
+    return run
+
+
+def _read_outcome(status: str, text: str) -> Outcome:
+    assert isinstance(status, str) and isinstance(text, str) and status in OWN_WORDS, status
+    if status != "ok":
+        return status, text[:MAX_DETAIL]
+    try:
+        canonical = canonical_value_text(text)
+    except ValueError as error:
+        return "output", str(error)[:MAX_DETAIL]
+    return ("ok", canonical) if canonical != "None" else ("output", "None")
+
+
+def agree(a: Run, b: Run) -> bool:
+    """Whether two runs say the same, the wording of failures aside."""
+    return len(a) == len(b) and all(map(_same, a, b))
+
+
+def _same(a: Outcome, b: Outcome) -> bool:
+    return a[0] == b[0] and (a[0] != "ok" or a[1] == b[1])
+
+
+def judge(case: Case) -> Result:
+    """The verdict: what all runs agree on, input by input."""
+    if case.refused:
+        return Result(case.refused[0], [None] * len(case.inputs), case.refused[1][:MAX_DETAIL])
+    verdicts = iter([_verdict(outcomes) for outcomes in zip(*case.runs.values(), strict=True)])
+    refusals = iter(case.refusals)
+    per_input = [
+        ("input", next(refusals)) if text is None else next(verdicts) for text in case.inputs
+    ]
+    per_input += verdicts  # without inputs, a failure of the program itself
+    status, detail = next((v for v in per_input if v[0] != "ok"), ("ok", ""))
+    outputs = [text if status == "ok" else None for status, text in per_input]
+    return Result(status, outputs[: len(case.inputs)], detail[:MAX_DETAIL])
+
+
+def _verdict(outcomes: tuple[Outcome, ...]) -> Outcome:
+    for outcome in outcomes:
+        if outcome[0] == "timeout":
+            return outcome
+    if all(_same(outcome, outcomes[0]) for outcome in outcomes):
+        return outcomes[0]
+    return "nondeterministic", "two runs disagree"

@@ -1,0 +1,124 @@
+"""Runs model-written programs: confined, in two interpreters or more, and compares what they say."""
+
+from collections.abc import Iterable, Iterator
+
+from azr_mini.sandbox.cases import Case, Job, Result, agree, judge, open_case, read_reply
+from azr_mini.sandbox.selftest import Layer, self_test
+from azr_mini.sandbox.static_check import ALLOWED_MODULES
+from azr_mini.sandbox.zygotes import ConfinedRunner, Reply, Request
+
+FIRST_SEED, SECOND_SEED, *MORE_SEEDS = SEEDS = (1, 2, 3, 4)  # PYTHONHASHSEED of the interpreters
+
+
+class Executor:
+    """Confined workers for model-written programs. A context manager that tests itself at start.
+
+    workers: pairs of interpreters, one per core to use. static_check: refuse programs by policy
+    before running them. cpu_seconds and memory_mb limit one run, that is all inputs of one program;
+    wall_seconds is a generous backstop. share: how many second runs share a process (1: none).
+    unsafe: run without confinement, with a warning. SandboxError where confinement does not work.
+    """
+
+    def __init__(
+        self,
+        workers: int = 2,
+        static_check: bool = True,
+        unsafe: bool = False,
+        *,
+        cpu_seconds: float = 0.5,
+        memory_mb: int = 256,
+        wall_seconds: float | None = None,
+        share: int = 8,
+        _skip: tuple[str, ...] = (),  # layers to leave out, for tests of the self-test
+    ):
+        if workers < 1 or share < 1 or cpu_seconds <= 0 or memory_mb < 1:
+            raise ValueError(
+                f"workers={workers}, share={share}, cpu_seconds={cpu_seconds} and "
+                f"memory_mb={memory_mb} must all be positive"
+            )
+        self.static_check = static_check
+        self.cpu_seconds = cpu_seconds
+        self.wall_seconds = wall_seconds or 5.0 + 8 * cpu_seconds
+        self.share = share
+        config = {"modules": ALLOWED_MODULES, "memory_bytes": memory_mb << 20, "skip": _skip}
+        seeds = [FIRST_SEED, SECOND_SEED] * workers + MORE_SEEDS * ((workers + 1) // 2)
+        self._runner = ConfinedRunner(seeds, config)
+        try:
+            self._layers = self_test(self._runner, memory_mb)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> "Executor":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends every process of this executor."""
+        self._runner.close()
+
+    def layers(self) -> list[Layer]:
+        """What the self-test found, one row per layer of confinement."""
+        return list(self._layers)
+
+    def run(self, jobs: Iterable[Job]) -> list[Result]:
+        """One result per job, in order. No program text and no input text makes it raise."""
+        cases: list[Case] = []
+        self._run_isolated(FIRST_SEED, self._opened(jobs, cases))
+        promising = [case for case in cases if any(s == "ok" for s, _ in case.runs.get(1, []))]
+        self._run_shared(promising)
+        return [judge(case) for case in cases]
+
+    def _opened(self, jobs: Iterable[Job], cases: list[Case]) -> Iterator[Case]:
+        """Yields the cases worth a process, one by one: checking overlaps with running."""
+        for job in jobs:
+            cases.append(open_case(job, self.static_check))
+            if not cases[-1].refused:
+                yield cases[-1]
+
+    def _run_isolated(self, seed: int, cases: Iterable[Case]) -> None:
+        """Gives each case a process of its own; a verdict by time is repeated once, alone."""
+        late: list[Request] = []
+
+        def receive(request: Request, reply: Reply) -> None:
+            (case,) = request.cases
+            (case.runs[seed],) = read_reply(request, reply)
+            case.cpu = reply.cpu
+            if case.runs[seed][:1] and case.runs[seed][0][0] == "timeout":
+                late.append(request)
+
+        self._runner.run((self._request(seed, [case]) for case in cases), receive)
+        for request in list(late):
+            self._runner.run([self._request(seed, request.cases)], receive)
+
+    def _run_shared(self, cases: list[Case]) -> None:
+        """The further runs. What does not simply confirm the first run gets its own process."""
+        doubtful: dict[int, list[Case]] = {seed: [] for seed in SEEDS[1:]}
+
+        def receive(request: Request, reply: Reply) -> None:
+            for case, run in zip(request.cases, read_reply(request, reply), strict=True):
+                case.runs[request.seed] = run
+                if not agree(run, case.runs[FIRST_SEED]):
+                    doubtful[request.seed].append(case)
+
+        requests = [
+            self._request(seed, group)
+            for seed in SEEDS[1:]
+            for group in self._groups([c for c in cases if c.sensitive or seed == SECOND_SEED])
+        ]
+        self._runner.run(requests, receive)
+        for seed, again in doubtful.items():
+            self._run_isolated(seed, again)
+
+    def _groups(self, cases: list[Case]) -> Iterator[list[Case]]:
+        """Up to `share` quick cases together; a slow one alone, so that it harms no neighbour."""
+        quick = [case for case in cases if case.cpu * 2 * self.share < self.cpu_seconds]
+        yield from ([case] for case in cases if case.cpu * 2 * self.share >= self.cpu_seconds)
+        yield from (quick[i : i + self.share] for i in range(0, len(quick), self.share))
+
+    def _request(self, seed: int, cases: list[Case]) -> Request:
+        programs = [case.runnable for case in cases]
+        backwards = seed != FIRST_SEED
+        return Request(seed, programs, self.cpu_seconds, self.wall_seconds, backwards, cases)
