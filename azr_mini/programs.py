@@ -5,6 +5,8 @@ import hashlib
 import warnings
 from collections.abc import Iterator
 
+from azr_mini.values import PARSE_ERRORS
+
 MAX_PROGRAM_LENGTH = 20_000  # characters; the parser's time and stack must stay bounded
 ENTRY = "f"
 
@@ -20,7 +22,7 @@ def parse_program(program: str) -> ast.Module:
         with warnings.catch_warnings():  # model code such as "\d" warns, and warnings may be errors
             warnings.simplefilter("ignore")
             return ast.parse(program)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+    except PARSE_ERRORS as error:
         raise ValueError(f"not a Python program ({type(error).__name__})") from None
 
 
@@ -29,7 +31,7 @@ def canonical_program(program: str) -> str:
     tree = parse_program(program)
     try:
         return ast.unparse(tree)
-    except (ValueError, RecursionError, MemoryError) as error:
+    except PARSE_ERRORS as error:
         raise ValueError(f"a program too large to write down ({type(error).__name__})") from None
 
 
@@ -44,7 +46,7 @@ def program_key(program: str) -> str:
     try:
         _number_names(tree)
         text = ast.dump(tree)
-    except (ValueError, RecursionError, MemoryError) as error:
+    except PARSE_ERRORS as error:
         raise ValueError(f"a program too large to compare ({type(error).__name__})") from None
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
