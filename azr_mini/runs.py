@@ -1,0 +1,276 @@
+"""A run folder: what was asked, what happened, and a checkpoint from which it goes on exactly."""
+
+import gzip
+import json
+import math
+import os
+import platform
+import shutil
+import zlib
+from collections.abc import Iterator
+from dataclasses import asdict, fields
+from enum import Enum
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import pandas as pd
+
+from azr_mini.tasks import Rollout, Task, task_from_json
+
+METRICS, ROLLOUTS, HELDOUT = "metrics.jsonl", "rollouts.jsonl.gz", "heldout.jsonl"
+APPEND_ONLY = (METRICS, ROLLOUTS, HELDOUT)
+PACKAGES = ("azr-mini", "torch", "transformers", "peft", "bitsandbytes", "vllm", "numpy")
+
+
+class Run:
+    """One run folder, open for appending and for reading.
+
+    `config.json`        the configuration, versions, device, threads, dtype
+    `metrics.jsonl`      one line a step
+    `rollouts.jsonl.gz`  one gzip member a step, one line a rollout
+    `heldout.jsonl`      one line for each held-out evaluation
+    `buffer.jsonl`       the buffer at the last checkpoint
+    `checkpoint/`        model or adapter, optimizer, buffer, step, lengths of the appended files
+    """
+
+    def __init__(self, folder: Path, record: dict):
+        self.folder = Path(folder)
+        self.record = record
+
+    @classmethod
+    def create(cls, folder: Path | str, config, environment: dict | None = None) -> "Run":
+        """A new run; ValueError if something is already in the folder."""
+        folder = Path(folder)
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise ValueError(
+                f"run folder {folder} exists and nothing in it was changed: "
+                "continue it with --resume or name another folder with --run"
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        record = {"config": config_record(config), **(environment or software())}
+        _write_whole(folder / "config.json", json.dumps(record, indent=2) + "\n")
+        return cls(folder, record)
+
+    @classmethod
+    def open(cls, folder: Path | str) -> "Run":
+        """The run in a folder; ValueError if there is none or its config.json is damaged."""
+        path = Path(folder) / "config.json"
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            record["config"].keys()
+        except FileNotFoundError:
+            raise ValueError(f"{folder} is not a run folder: it has no config.json") from None
+        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+            raise _damaged(path, error) from error
+        return cls(Path(folder), record)
+
+    # ---- reading
+
+    @property
+    def metrics(self) -> pd.DataFrame:
+        """One row a step, indexed by step; one column for each metric key."""
+        rows = list(_json_lines(self.folder / METRICS))
+        return pd.DataFrame(rows).set_index("step") if rows else pd.DataFrame()
+
+    @property
+    def rollouts(self) -> Iterator[dict]:
+        """Every rollout in order, as a dict with its step; a torn last step is left out."""
+        for member in _gzip_members(self.folder / ROLLOUTS):
+            yield from map(json.loads, member.splitlines())
+
+    @property
+    def heldout(self) -> list[dict]:
+        """The held-out evaluations made during the run, in order."""
+        return list(_json_lines(self.folder / HELDOUT))
+
+    @property
+    def buffer(self) -> list[Task]:
+        """The tasks in the buffer at the last checkpoint."""
+        return [task_from_json(record) for record in _json_lines(self.folder / "buffer.jsonl")]
+
+    @property
+    def checkpoint_folder(self) -> Path | None:
+        """The last complete checkpoint, or None if there is none yet."""
+        for name in ("checkpoint", "checkpoint.old"):  # old: killed between two renames
+            if (self.folder / name / "state.json").exists():
+                return self.folder / name
+        return None
+
+    @property
+    def step(self) -> int:
+        """The number of steps that the last checkpoint holds."""
+        return self._checkpoint_record()["step"]
+
+    # ---- writing
+
+    def append(self, step) -> None:
+        """Adds the metrics and the rollouts of one step to the files."""
+        self._append(METRICS, _json_line({"step": step.step, **step.metrics}))
+        lines = b"".join(_json_line(rollout_record(step.step, r)) for r in step.rollouts)
+        # mtime 0: the same rollouts give the same bytes
+        self._append(ROLLOUTS, gzip.compress(lines, compresslevel=6, mtime=0))
+
+    def append_heldout(self, record: dict) -> None:
+        """Adds the result of a held-out evaluation, a dict of JSON values with its step."""
+        self._append(HELDOUT, _json_line(record))
+
+    def checkpoint(self, state) -> None:
+        """Saves policy, optimizer, buffer and step; whenever it is killed, a whole one is there."""
+        import torch
+
+        temporary = self.folder / "checkpoint.tmp"
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir()
+        state.policy.save(temporary)
+        torch.save(state.optimizer.state_dict(), temporary / "optimizer.pt")
+        state.buffer.save(temporary / "buffer.jsonl")
+        paths = [self.folder / name for name in APPEND_ONLY]
+        lengths = {p.name: p.stat().st_size if p.exists() else 0 for p in paths}
+        record = {"step": state.step, "lengths": lengths}
+        (temporary / "state.json").write_text(json.dumps(record) + "\n", encoding="utf-8")
+        for path in [*(p for p in paths if p.exists()), *sorted(temporary.rglob("*")), temporary]:
+            _sync(path)
+        self._put_in_place(temporary)
+        _write_whole(
+            self.folder / "buffer.jsonl",
+            (self.folder / "checkpoint" / "buffer.jsonl").read_text(encoding="utf-8"),
+        )
+
+    def rewind(self) -> None:
+        """Cuts everything after the last checkpoint from the files, ready to go on from there."""
+        for name, length in self._checkpoint_record()["lengths"].items():
+            path = self.folder / name
+            size = path.stat().st_size if path.exists() else 0
+            if size < length:
+                raise ValueError(
+                    f"{path} has {size} bytes but its checkpoint was made when it had {length}: "
+                    "restore the file or start a new run"
+                )
+            if size > length:
+                os.truncate(path, length)
+
+    def check_same(self, config) -> None:
+        """ValueError that names the field if the configuration is another; `num_steps` may grow."""
+        old, new = self.record["config"], config_record(config)
+        for name in [*old, *(n for n in new if n not in old)]:
+            grows = name == "num_steps" and new.get(name, 0) >= old[name]
+            if old.get(name) != new.get(name) and not grows:
+                raise ValueError(
+                    f"{self.folder} was made with {name} = {old.get(name)!r}, not "
+                    f"{new.get(name)!r}: give the same value or start a new run"
+                )
+
+    def _append(self, name: str, content: bytes) -> None:
+        with open(self.folder / name, "ab") as file:
+            file.write(content)
+
+    def _checkpoint_record(self) -> dict:
+        folder = self.checkpoint_folder
+        if folder is None:
+            return {"step": 0, "lengths": dict.fromkeys(APPEND_ONLY, 0)}
+        return json.loads((folder / "state.json").read_text(encoding="utf-8"))
+
+    def _put_in_place(self, temporary: Path) -> None:
+        current, old = self.folder / "checkpoint", self.folder / "checkpoint.old"
+        if current.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            os.rename(current, old)
+        os.rename(temporary, current)
+        _sync(self.folder)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def software() -> dict:
+    """Python, platform and versions of the packages that decide the numbers."""
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = None
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "versions": versions,
+    }
+
+
+def config_record(config) -> dict:
+    """The fields of a configuration as plain JSON values."""
+    return json.loads(json.dumps(asdict(config), default=_plain))
+
+
+def rollout_record(step: int, rollout: Rollout) -> dict:
+    """A rollout as plain JSON values. Prompt ids follow from the prompt, so they are left out."""
+    record = {"step": step}
+    for field in fields(rollout):
+        value = getattr(rollout, field.name)
+        if field.name == "prompt_ids":
+            continue
+        if field.name == "logprobs":
+            value = [round(logprob, 4) for logprob in value]  # for the eye; training has its own
+        record[field.name] = value.to_json() if isinstance(value, Task) else value
+    return record
+
+
+def _damaged(path: Path, error: Exception) -> ValueError:
+    reason = type(error).__name__
+    return ValueError(f"{path} is damaged ({reason}): restore it or start a new run")
+
+
+def _plain(value):
+    return value.value if isinstance(value, Enum) else str(value)
+
+
+def _json_line(record: dict) -> bytes:
+    finite = {key: None if _is_nan_or_infinite(value) else value for key, value in record.items()}
+    return (json.dumps(finite, default=_plain) + "\n").encode("ascii")
+
+
+def _is_nan_or_infinite(value) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
+
+
+def _json_lines(path: Path) -> Iterator[dict]:
+    if not path.exists():
+        return
+    with open(path, encoding="utf-8") as lines:
+        for line in lines:
+            if not line.endswith("\n"):
+                return  # it is being written, or its writer was killed
+            try:
+                yield json.loads(line)
+            except ValueError as error:
+                raise _damaged(path, error) from error
+
+
+def _gzip_members(path: Path) -> Iterator[bytes]:
+    if not path.exists():
+        return
+    with open(path, "rb") as file:
+        member, parts = zlib.decompressobj(wbits=31), []
+        while block := file.read(1 << 16):
+            while block:
+                try:
+                    parts.append(member.decompress(block))
+                except zlib.error as error:
+                    raise _damaged(path, error) from error
+                block = member.unused_data
+                if member.eof:
+                    yield b"".join(parts)
+                    member, parts = zlib.decompressobj(wbits=31), []
+
+
+def _write_whole(path: Path, text: str) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    _sync(temporary)
+    os.replace(temporary, path)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,185 @@
+"""A run folder keeps what happened, never half a checkpoint, and nothing is overwritten."""
+
+import os
+from dataclasses import dataclass, field, replace
+
+import pytest
+import torch
+from made_up_run import MadeUpStep, made_up_run
+
+from azr_mini.buffer import TripleBuffer
+from azr_mini.config import Config
+from azr_mini.runs import Run
+from azr_mini.tasks import Role, Rollout, Task, TaskType
+
+IDENTITY = Task(TaskType.DEDUCTION, "def f(a):\n    return a", ("1",), ("1",))
+
+
+class TinyPolicy:
+    """One matrix that can be saved."""
+
+    def __init__(self):
+        self.model = torch.nn.Linear(3, 2)
+
+    def save(self, folder):
+        torch.save(self.model.state_dict(), folder / "model.pt")
+
+
+@dataclass
+class TinyState:
+    policy: TinyPolicy = field(default_factory=TinyPolicy)
+    optimizer: torch.optim.Optimizer = None
+    buffer: TripleBuffer = field(default_factory=TripleBuffer)
+    step: int = 0
+
+    def __post_init__(self):
+        self.optimizer = torch.optim.AdamW(self.policy.model.parameters())
+
+
+def contents(run):
+    return {path.name: path.read_bytes() for path in run.folder.iterdir() if path.is_file()}
+
+
+def test_everything_appended_is_read_back(tmp_path):
+    run = made_up_run(tmp_path / "run", num_steps=3)
+    again = Run.open(tmp_path / "run")
+    assert list(again.metrics.index) == [0, 1, 2]
+    assert again.metrics["time/solve"].notna().all()
+    rollouts = list(again.rollouts)
+    assert {record["step"] for record in rollouts} == {0, 1, 2}
+    assert len(rollouts) == 3 * 3 * 4 * 9
+    first = rollouts[0]
+    assert first["role"] == Role.PROPOSE.value and first["type"] == TaskType.DEDUCTION.value
+    assert first["task"]["program"].startswith("def f")
+    assert [record["step"] for record in again.heldout] == [0, 3]
+    assert again.record["versions"]["torch"] == run.record["versions"]["torch"] is not None
+
+
+def test_the_same_rollouts_give_the_same_bytes(tmp_path):
+    one, two = (made_up_run(tmp_path / name, num_steps=2) for name in ("one", "two"))
+    assert contents(one) == contents(two)
+
+
+def test_text_that_is_not_unicode_survives(tmp_path):
+    odd = "\ud800 \x00 \u2028 é"
+    hostile = Rollout(Role.SOLVE, TaskType.DEDUCTION, odd, odd, (), (), (), False, "format", -1.0)
+    run = Run.create(tmp_path / "run", Config())
+    run.append(MadeUpStep(0, {}, [hostile]))
+    (record,) = run.rollouts
+    assert record["completion"] == record["prompt"] == odd
+
+
+def test_an_existing_run_is_never_overwritten(tmp_path):
+    run = made_up_run(tmp_path / "run", num_steps=1)
+    before = contents(run)
+    with pytest.raises(ValueError, match="run exists .*--resume"):
+        Run.create(tmp_path / "run", Config())
+    assert contents(run) == before
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(ValueError, match="file exists"):
+        Run.create(tmp_path / "file", Config())
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_folder_without_a_run_is_named(tmp_path):
+    with pytest.raises(ValueError, match="nothing is not a run folder"):
+        Run.open(tmp_path / "nothing")
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(ValueError, match="config.json is damaged"):
+        Run.open(tmp_path)
+
+
+def test_another_configuration_is_refused_by_field(tmp_path):
+    run = Run.create(tmp_path / "run", Config(num_steps=10))
+    run.check_same(Config(num_steps=10))
+    run.check_same(Config(num_steps=20))
+    with pytest.raises(ValueError, match="made with learning_rate = .*, not 0.5"):
+        run.check_same(Config(num_steps=10, learning_rate=0.5))
+    with pytest.raises(ValueError, match="num_steps = 10, not 9"):
+        run.check_same(Config(num_steps=9))
+
+
+def test_rewinding_cuts_what_came_after_the_checkpoint(tmp_path):
+    run = made_up_run(tmp_path / "run", num_steps=2)
+    state = TinyState(step=2)
+    state.buffer.add(IDENTITY)
+    run.checkpoint(state)
+    kept = contents(run)
+    for name in ("metrics.jsonl", "rollouts.jsonl.gz", "heldout.jsonl"):
+        with open(run.folder / name, "ab") as file:
+            file.write(b'{"torn": ')
+    again = Run.open(run.folder)
+    assert again.step == 2 and again.buffer == [IDENTITY]
+    assert list(again.metrics.index) == [0, 1]  # a torn line does not disturb a reader
+    again.rewind()
+    assert contents(run) == kept
+
+
+def test_without_a_checkpoint_the_run_starts_again(tmp_path):
+    run = made_up_run(tmp_path / "run", num_steps=2)
+    assert run.step == 0 and run.checkpoint_folder is None
+    run.rewind()
+    assert run.metrics.empty and not list(run.rollouts) and not run.heldout
+
+
+def test_a_file_shorter_than_its_checkpoint_is_refused(tmp_path):
+    run = made_up_run(tmp_path / "run", num_steps=2)
+    run.checkpoint(TinyState(step=2))
+    os.truncate(run.folder / "metrics.jsonl", 10)
+    with pytest.raises(ValueError, match="metrics.jsonl has 10 bytes .*restore"):
+        run.rewind()
+
+
+@pytest.mark.parametrize("broken_call", range(1, 20))
+def test_a_checkpoint_is_complete_wherever_saving_is_killed(tmp_path, monkeypatch, broken_call):
+    run = made_up_run(tmp_path / "run", num_steps=1)
+    run.checkpoint(TinyState(step=1))
+    calls = 0
+
+    def killed_at_some_point(function):
+        def wrapped(*arguments, **options):
+            nonlocal calls
+            calls += 1
+            if calls == broken_call:
+                raise KeyboardInterrupt
+            return function(*arguments, **options)
+
+        return wrapped
+
+    for module, name in ((os, "rename"), (os, "fsync"), (torch, "save")):
+        monkeypatch.setattr(module, name, killed_at_some_point(getattr(module, name)))
+    state = TinyState(step=2)
+    try:
+        run.checkpoint(state)
+    except KeyboardInterrupt:
+        pass
+    monkeypatch.undo()
+    again = Run.open(run.folder)
+    assert again.step in (1, 2)
+    folder = again.checkpoint_folder
+    assert {"model.pt", "optimizer.pt", "buffer.jsonl", "state.json"} <= set(os.listdir(folder))
+    torch.load(folder / "optimizer.pt", weights_only=True)
+    again.rewind()
+    again.checkpoint(replace(state, step=3))  # and the next one works
+    assert Run.open(run.folder).step == 3
+    assert not (run.folder / "checkpoint.old").exists()
+
+
+def test_a_torn_gzip_member_hides_only_its_own_step(tmp_path):
+    run = made_up_run(tmp_path / "run", num_steps=3)
+    path = run.folder / "rollouts.jsonl.gz"
+    os.truncate(path, path.stat().st_size - 20)
+    assert {record["step"] for record in run.rollouts} == {0, 1}
+
+
+def test_damaged_rollouts_are_named(tmp_path):
+    run = made_up_run(tmp_path / "run", num_steps=1)
+    (run.folder / "rollouts.jsonl.gz").write_bytes(b"this is not gzip, not at all")
+    with pytest.raises(ValueError, match="rollouts.jsonl.gz is damaged"):
+        list(run.rollouts)
+
+
+def test_numbers_that_json_lacks_are_written_as_null(tmp_path):
+    run = Run.create(tmp_path / "run", Config())
+    run.append_heldout({"step": 0, "value": float("nan")})
+    assert "null" in (run.folder / "heldout.jsonl").read_text()

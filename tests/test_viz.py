@@ -1,0 +1,62 @@
+"""Every figure is drawn from a run folder alone, also from a short or poor one."""
+
+import matplotlib.image
+import pytest
+from made_up_run import MadeUpStep, made_up_run
+
+from azr_mini.config import Config
+from azr_mini.runs import Run
+from azr_mini.tasks import Role, TaskType
+from azr_mini.viz.figures import FIGURES, draw, write_figures
+from azr_mini.viz.style import COLOURS, LINES
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return made_up_run(tmp_path_factory.mktemp("runs") / "run", num_steps=12)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_says_what_to_see_and_names_its_axes(name, run):
+    figure = draw(name, run)
+    assert len(figure.get_suptitle()) > 30
+    panels = [axes for axes in figure.axes if axes.get_label() != "<colorbar>"]
+    assert all(axes.get_title() for axes in panels)
+    assert any("step" in axes.get_xlabel() for axes in panels)
+    assert all(axes.lines or axes.collections for axes in panels)
+
+
+def test_figures_are_written_as_png(run):
+    paths = write_figures(run)
+    assert {path.stem for path in paths} == set(FIGURES)
+    for path in paths:
+        height, width, _ = matplotlib.image.imread(path).shape
+        assert path.parent == run.folder / "figures" and 300 < height < 1300 and 600 < width < 1300
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_an_empty_run_says_what_is_missing(name, tmp_path):
+    assert draw(name, Run.create(tmp_path / "run", Config()))
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_one_step_without_a_valid_proposal_is_drawn(name, tmp_path):
+    run = Run.create(tmp_path / "run", Config())
+    run.append(MadeUpStep(0, {"valid_rate/deduction": 0.0, "entropy": float("nan")}, []))
+    assert draw(name, run)
+
+
+def test_the_reward_figure_shows_the_recorded_numbers(run):
+    figure = draw("reward", run)
+    groups = [(role, type) for role in Role for type in TaskType]
+    for axes, (role, type) in zip(figure.axes, groups, strict=True):
+        raw = axes.lines[0]
+        assert list(raw.get_ydata()) == list(run.metrics[f"reward/{role.value}/{type.value}"])
+        assert raw.get_color() == COLOURS[type] and raw.get_linestyle() == LINES[role]
+
+
+def test_rejections_and_valid_proposals_fill_the_whole_height(run):
+    figure = draw("valid_rate", run)
+    for axes in figure.axes:
+        top = axes.collections[-1].get_paths()[0].vertices[:, 1].max()
+        assert top == pytest.approx(1.0, abs=0.02)
