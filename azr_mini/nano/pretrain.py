@@ -111,7 +111,7 @@ def batches(
         pool.sort(key=lambda row: len(row[0]))
         groups, group = [], []
         for row in pool:
-            if (len(group) + 1) * len(row[0]) > config.batch_tokens:
+            if (len(group) + 1) * padded_width(len(row[0])) > config.batch_tokens:
                 groups.append(group)
                 group = []
             group.append(row)
@@ -123,11 +123,16 @@ def batches(
         pool_number += 1
 
 
+def padded_width(length: int) -> int:
+    """The length rounded up to a multiple of 8: few shapes, so that kernels are built once."""
+    return -(-length // 8) * 8
+
+
 def collate(
     rows: list[tuple[list[int], int]], prompt_weight: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Right-padded ids and the loss weight of predicting each of them, both (B, T)."""
-    width = max(len(ids) for ids, _ in rows)
+    width = padded_width(max(len(ids) for ids, _ in rows))
     ids = torch.zeros(len(rows), width, dtype=torch.long)  # 0 is padding
     weights = torch.zeros(len(rows), width)
     for r, (row, prompt_length) in enumerate(rows):
