@@ -48,7 +48,7 @@ def role_advantages(rewards: Tensor, groups: Sequence[tuple]) -> Tensor:
 
 
 def global_advantages(rewards: Tensor, groups: Sequence[Hashable]) -> Tensor:
-    """Rewards standardised over the whole batch: REINFORCE++ without the task-relative part. (B,)"""
+    """Rewards standardised over the whole batch, as in plain REINFORCE++. (B,)"""
     return task_relative_advantages(rewards, [None] * len(groups))
 
 

@@ -1,0 +1,209 @@
+"""Run a stock transformers causal language model on packed tokens.
+
+All tokens of a batch travel as one row (1, N): the linear layers see no padding, and a prompt that
+several completions share is computed once. Only attention unpacks them, into a grid of E entries (a
+prompt with some of its completions) by L columns, under a mask in which completions do not see each
+other. It plugs into transformers' attention interface: the model's own code stays the only forward.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+
+ATTENTION = "azr_packed"
+MASKED = -1e4  # finite: a row of padding that may see nothing must not become NaN
+SHARED, EMPTY = (
+    0,
+    -1,
+)  # owners of a column: the prompt's, nobody's; completion j of an entry is j + 1
+
+
+@dataclass(frozen=True)
+class Packing:
+    """Where the tokens of a packed row sit in the grid, and what each may see."""
+
+    places: Tensor  # (N,) entry * L + column
+    mask: Tensor  # (E, 1, L, T), added to the attention scores: 0 or MASKED
+
+    def spread(self, packed: Tensor) -> Tensor:
+        """Packed tokens (1, H, N, D) on the grid: (E, H, L, D), zeros where no token sits."""
+        _, heads, _, width = packed.shape
+        entries, _, columns, _ = self.mask.shape
+        tokens = packed[0].transpose(0, 1).to(self.mask.dtype)  # (N, H, D)
+        if len(tokens) < entries * columns:
+            grid = tokens.new_zeros(entries * columns, heads, width)
+            tokens = grid.index_copy(0, self.places, tokens)
+        return tokens.reshape(entries, columns, heads, width).transpose(1, 2)
+
+    def collect(self, grid: Tensor) -> Tensor:
+        """The grid (E, H, L, D) as packed tokens again: (1, N, H, D)."""
+        tokens = grid.transpose(1, 2).flatten(0, 1)  # (E * L, H, D)
+        if len(tokens) > len(self.places):
+            tokens = tokens.index_select(0, self.places)
+        return tokens[None]
+
+    def keys_values(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """What the queries of the grid attend to in this layer: two (E, H, T, D)."""
+        return self.spread(key), self.spread(value)
+
+
+def visible(owners: Tensor, query_owners: Tensor) -> Tensor:
+    """Whether a query of each owner may see each column, order aside: the prompt and its own.
+
+    owners: (E, T); query_owners: (E, L); returns (E, L, T) booleans.
+    """
+    return (owners[:, None] == SHARED) | (owners[:, None] == query_owners[:, :, None])
+
+
+def as_mask(seen: Tensor, dtype: torch.dtype) -> Tensor:
+    """(E, L, T) booleans as the (E, 1, L, T) that is added to attention scores."""
+    mask = torch.zeros(seen.shape, dtype=dtype, device=seen.device)
+    return mask.masked_fill_(~seen, MASKED)[:, None]
+
+
+# ---- the learner's batch ------------------------------------------------------------------------
+
+
+def share_prompts(
+    prompt_ids: Sequence[Sequence[int]],
+    completion_ids: Sequence[Sequence[int]],
+    pair_cost: float,
+    max_tokens: float = float("inf"),
+) -> list[list[int]]:
+    """The rows of each entry: rows of equal prompts together while that is cheaper than apart.
+
+    Sharing saves a prompt's linear layers, but attention grows with the square of an entry's
+    length; `pair_cost` is one pair of tokens in attention over one token in the linear layers.
+    """
+    rows_of: dict[tuple[int, ...], list[int]] = {}
+    for row, prompt in enumerate(prompt_ids):
+        rows_of.setdefault(tuple(prompt), []).append(row)
+    entries: list[list[int]] = []
+    for prompt, rows in rows_of.items():
+        length = 0
+        for row in sorted(rows, key=lambda row: len(completion_ids[row])):
+            new = max(0, len(completion_ids[row]) - 1)  # nothing follows the last token
+            alone = len(prompt) + new
+            joined = length + new
+            cheaper = new + pair_cost * (joined**2 - length**2) <= alone + pair_cost * alone**2
+            if length and cheaper and joined <= max_tokens:
+                entries[-1].append(row)
+                length = joined
+            else:
+                entries.append([row])
+                length = alone
+    return entries
+
+
+@dataclass(frozen=True)
+class PackedBatch:
+    """Prompts and completions as one packed row, and where each completion token is predicted."""
+
+    ids: Tensor  # (N,)
+    positions: Tensor  # (N,) in its own sequence, from 0
+    packing: Packing
+    keep: Tensor  # (K,) the packed tokens that predict a completion token
+    predicted_by: Tensor  # (sum of completion lengths,) row by row, an index into `keep`
+
+
+def pack(
+    prompt_ids: Sequence[Sequence[int]],
+    completion_ids: Sequence[Sequence[int]],
+    pair_cost: float,
+    dtype: torch.dtype,
+    device: torch.device | str = "cpu",
+) -> PackedBatch:
+    """The batch without padding; prompts must not be empty, completions may be."""
+    ids: list[int] = []
+    positions: list[int] = []
+    owners: list[list[int]] = []
+    before: list[list[int]] = [[] for _ in prompt_ids]  # of each row's tokens, the one before it
+    for rows in share_prompts(prompt_ids, completion_ids, pair_cost):
+        prompt = prompt_ids[rows[0]]
+        ids += prompt
+        positions += range(len(prompt))
+        owners.append([SHARED] * len(prompt))
+        last = len(ids) - 1
+        for number, row in enumerate(rows, start=1):
+            inputs = completion_ids[row][:-1]
+            if completion_ids[row]:
+                before[row] = [last, *range(len(ids), len(ids) + len(inputs))]
+            ids += inputs
+            positions += range(len(prompt), len(prompt) + len(inputs))
+            owners[-1] += [number] * len(inputs)
+
+    columns = max(map(len, owners))
+    grid = torch.tensor([own + [EMPTY] * (columns - len(own)) for own in owners], device=device)
+    places = (grid != EMPTY).flatten().nonzero()[:, 0]
+    seen = visible(grid, grid).tril_()  # (E, L, L)
+    predicted_by = torch.tensor([i for row in before for i in row], dtype=torch.long, device=device)
+    keep, predicted_by = predicted_by.unique(return_inverse=True)
+    return PackedBatch(
+        torch.tensor(ids, device=device),
+        torch.tensor(positions, device=device),
+        Packing(places, as_mask(seen, dtype)),
+        keep,
+        predicted_by,
+    )
+
+
+# ---- the model ----------------------------------------------------------------------------------
+
+
+def packed_attention(
+    module, query, key, value, attention_mask, scaling=None, dropout=0.0, packing=None, **kwargs
+):
+    """Attention of packed tokens; without a packing exactly transformers' own `sdpa`.
+
+    query: (1, Hq, N, D); key, value: (1, H, N, D); returns (1, N, Hq, D) and no weights.
+    """
+    if packing is None:
+        from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+        return sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout, scaling, **kwargs
+        )
+    for extra in ("softcap", "s_aux", "position_bias"):
+        if kwargs.get(extra) is not None:
+            raise ValueError(f"this architecture's attention has {extra}: it is not supported")
+    keys, values = packing.keys_values(module.layer_idx, key, value)  # (E, H, T, D)
+    queries, mask = packing.spread(query), packing.mask  # (E, Hq, L, D), (E, 1, L, T)
+    shape, shared = queries.shape, queries.shape[1] // keys.shape[1]
+    if shared > 1:  # heads that share keys become more columns, so that no key is copied
+        queries = queries.reshape(shape[0], keys.shape[1], shared * shape[2], shape[3])
+        mask = mask.repeat(1, 1, shared, 1)
+    out = scaled_dot_product_attention(queries, keys, values, attn_mask=mask, scale=scaling)
+    return packing.collect(out.reshape(*shape[:3], values.shape[3])), None
+
+
+def install(model) -> None:
+    """Gives `model` the attention above; calls without a packing behave as before."""
+    from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, sdpa_mask
+    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+    if not getattr(model, "_supports_attention_backend", False):
+        raise ValueError(
+            f"{type(model).__name__} does not use transformers' attention interface: "
+            "use a Llama, Qwen2 or Qwen3 kind of model"
+        )
+    ALL_ATTENTION_FUNCTIONS.register(ATTENTION, packed_attention)
+    ALL_MASK_ATTENTION_FUNCTIONS.register(ATTENTION, sdpa_mask)
+    model.set_attn_implementation(ATTENTION)
+
+
+def packed_logits(model, ids: Tensor, positions: Tensor, keep: Tensor, packing: Packing) -> Tensor:
+    """Next-token logits after the packed tokens with indices `keep`: (K, V), and no others.
+
+    ids, positions: (N,).
+    """
+    return model(
+        input_ids=ids[None],
+        position_ids=positions[None],
+        attention_mask=packing.mask,  # four dimensions: transformers hands it on untouched
+        use_cache=False,
+        logits_to_keep=keep,
+        packing=packing,
+    ).logits[0]
