@@ -19,6 +19,10 @@ from azr_mini.tasks import Task, TaskType
 from azr_mini.values import canonical_arguments, canonical_value_text, equal_values
 
 MAX_MESSAGE_LENGTH = 1000  # characters
+REJECTIONS = (
+    "parse", "syntax", "input", "unsafe", "error", "timeout", "memory", "output",
+    "nondeterministic", "crash", "leak", "message", "too_long", "heldout", "duplicate",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
