@@ -13,7 +13,7 @@ from azr_mini.evaluate.heldout import (
     first_of_each_type,
     load_heldout_tasks,
 )
-from azr_mini.evaluate.scores import correct_from_json
+from azr_mini.evaluate.scores import correct_from_json, gains
 from azr_mini.prompts import Dialect
 from azr_mini.tasks import Task, TaskType
 
@@ -26,11 +26,15 @@ class Completion:
 
 
 class SpellingPolicy:
-    """A policy whose tokens are characters."""
+    """A policy, its own tokenizer, whose tokens are characters."""
 
     dialect = Dialect.NANO
 
-    def encode(self, prompt):
+    @property
+    def tokenizer(self):
+        return self
+
+    def encode(self, prompt, add_special_tokens=True):
         return [ord(character) for character in prompt]
 
     def decode(self, ids):
@@ -143,3 +147,18 @@ def test_a_changed_held_out_set_is_refused(tmp_path):
 def test_a_missing_held_out_set_is_named(tmp_path):
     with pytest.raises(ValueError, match="missing.jsonl cannot be read .*restore"):
         load_heldout_tasks(tmp_path / "missing.jsonl")
+
+
+def test_gains_compare_the_same_tasks():
+    tasks = [doubling(number) for number in range(20)]
+    wrong = ["<answer>x</answer>"] * 2
+
+    def half_right(prompt):
+        number = int(prompt.rpartition("<input>")[2])
+        return [wrong[0], f"<answer>{number * 2}</answer>"]
+
+    before = scores_of(lambda prompt: wrong, tasks, samples=2)
+    after = scores_of(half_right, tasks, samples=2)
+    (gain,) = gains(before.to_json(), after.to_json())
+    assert (gain.name, gain.before, gain.after) == ("deduction", 0.0, 0.5)
+    assert gain.gain.low == gain.gain.high == 0.5

@@ -78,9 +78,10 @@ def _attempt(
     policy, sampler, executor, tasks, seeds, samples, temperature, max_new_tokens, opening
 ) -> list[list[tuple[bool, bool, bool, int]]]:
     """For each task, for each sample: correct, thinks, truncated, number of tokens."""
-    prompts = [solve_prompt(task, policy.dialect) + opening for task in tasks]
+    # after encoding: a chat template ends the prompt, and the tag belongs behind that end
+    tag = policy.tokenizer.encode(opening, add_special_tokens=False) if opening else []
     completions = sampler.generate(
-        [policy.encode(prompt) for prompt in prompts],
+        [policy.encode(solve_prompt(task, policy.dialect)) + tag for task in tasks],
         seeds=seeds,
         num_completions=samples,
         max_new_tokens=max_new_tokens,

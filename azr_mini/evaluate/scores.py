@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from azr_mini.evaluate.intervals import Interval, bootstrap_mean, pass_at_k
+from azr_mini.evaluate.intervals import Interval, bootstrap_mean, paired_bootstrap, pass_at_k
 from azr_mini.tasks import TaskType
 
 
@@ -60,6 +60,34 @@ class Scores:
             "forced": self.forced,
             "types": types,
         }
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Accuracy before and after on the same tasks, and the paired interval of the difference."""
+
+    name: str
+    before: float
+    after: float
+    gain: Interval
+
+
+def gains(before: dict, after: dict) -> list[Gain]:
+    """The gain in each type and in their mean, of two records that `Scores.to_json` wrote."""
+    names = [type.value for type in TaskType if type.value in before["types"]]
+    old, new = correct_from_json(before), correct_from_json(after)
+    rows = [([o], [n]) for o, n in zip(old, new, strict=True)]
+    if len(names) > 1:
+        names.append("mean")
+        rows.append((old, new))
+    return [
+        Gain(name, _accuracy(o), _accuracy(n), paired_bootstrap(o, n))
+        for name, (o, n) in zip(names, rows, strict=True)
+    ]
+
+
+def _accuracy(groups: list[np.ndarray]) -> float:
+    return float(np.mean([np.mean(correct) for correct in groups]))
 
 
 def correct_from_json(record: dict) -> list[np.ndarray]:
