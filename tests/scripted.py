@@ -12,6 +12,7 @@ class BytePolicy:
     """One token for each byte of a prompt in the nano dialect."""
 
     dialect = Dialect.NANO
+    eos_id = EOS
 
     def encode(self, prompt):
         return list(prompt.encode())
@@ -37,7 +38,7 @@ class ScriptedSampler:
     def completion(self, text):
         if text is None:
             return Completion((60, 60), (-0.5, -0.5), True)
-        ids = (*text.encode(), EOS)
+        ids = (*self.policy.encode(text), self.policy.eos_id)
         return Completion(ids, (-0.5,) * len(ids), False)
 
     def refresh(self):

@@ -1,0 +1,266 @@
+import copy
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from tiny import tiny_policy
+
+from azr_mini.buffer import TripleBuffer
+from azr_mini.config import Config
+from azr_mini.learner import KL_ROLLOUTS, update, watched_rows
+from azr_mini.policy import Policy
+from azr_mini.tasks import Role, Rollout, TaskType
+from azr_mini.train import TrainState, frozen_copy
+
+torch.set_num_threads(1)
+BIG = Config(max_grad_norm=1e9, micro_batch_tokens=10**6, heldout_path="")
+
+
+def sgd_state(policy=None, learning_rate=1.0, **optimizer):
+    """A state whose optimizer adds minus the gradient to the weights."""
+    policy = policy or tiny_policy()
+    sgd = torch.optim.SGD(policy.parameters(), lr=learning_rate, **optimizer)
+    has_adapter = hasattr(policy.model, "peft_config")
+    return TrainState(
+        policy, sgd, TripleBuffer(), reference=None if has_adapter else frozen_copy(policy)
+    )
+
+
+def rollouts_for(policy, count=12, seed=0):
+    """Random completions of all six groups with advantages that differ, two at every prompt."""
+    generator = torch.Generator().manual_seed(seed)
+    groups = [(role, type) for role in Role for type in TaskType]
+    made = []
+    for i in range(count):
+        role, type = groups[i % 6]
+        prompt_ids = tuple(range(20, 23 + i // 6 % 3 + 2 * (i % 6)))
+        length = 1 + int(torch.randint(1, 9, (), generator=generator))
+        ids = (*torch.randint(20, 100, (length - 1,), generator=generator).tolist(), policy.eos_id)
+        advantage = float(torch.randn((), generator=generator))
+        made.append(
+            Rollout(
+                role, type, "", "", prompt_ids, ids, (-1.0,) * length, False, "", reward=advantage,
+                advantage=advantage,
+            )  # fmt: skip
+        )
+    return made
+
+
+def weights_of(policy):
+    return torch.cat([p.detach().flatten() for p in policy.parameters()])
+
+
+def after(config, rollouts, **kwargs):
+    """The weights and metrics after one update from the same start."""
+    state = sgd_state(**kwargs)
+    metrics = update(state, rollouts, config)
+    return weights_of(state.policy), metrics
+
+
+ROLLOUTS = rollouts_for(tiny_policy())
+
+
+def test_first_step_gradient_is_reinforce():  # definition 17
+    policy = tiny_policy()
+    loss = 0.0
+    groups = {r.group for r in ROLLOUTS}
+    for group in groups:
+        members = [r for r in ROLLOUTS if r.group == group]
+        tokens = sum(len(r.completion_ids) for r in members)
+        for r in members:  # one at a time, through the model's own forward pass
+            ids = torch.tensor([r.prompt_ids + r.completion_ids])
+            log_p = policy.model(input_ids=ids).logits[0].log_softmax(-1)
+            chosen = log_p[len(r.prompt_ids) - 1 : -1].gather(1, ids[0, len(r.prompt_ids) :, None])
+            loss = loss - r.advantage * chosen.sum() / tokens / len(groups)
+    loss.backward()
+    expected = torch.cat([p.grad.flatten() for p in policy.parameters()])
+    new, metrics = after(BIG, ROLLOUTS)
+    assert torch.allclose(weights_of(policy) - new, expected, atol=2e-6)
+    assert metrics["grad_norm"] == pytest.approx(float(expected.norm()), rel=1e-4)
+
+
+@pytest.mark.parametrize("norm", ["token_mean", "sequence_mean", "constant"])
+@pytest.mark.parametrize("weight", ["equal", "tokens"])
+def test_micro_batching_does_not_change_loss_or_gradient(norm, weight):  # definition 17
+    whole = replace(BIG, loss_norm=norm, group_weight=weight, kl_coef=0.1, entropy_coef=0.1)
+    together, metrics = after(whole, ROLLOUTS)
+    for tokens in (1, 40, 100):
+        apart, pieces = after(replace(whole, micro_batch_tokens=tokens), ROLLOUTS)
+        assert torch.allclose(together, apart, atol=1e-6)
+        for name in ("loss", "entropy", "kl", "logp_gap", "grad_norm"):
+            assert pieces[name] == pytest.approx(metrics[name], rel=1e-4, abs=1e-7), name
+
+
+def test_a_rewarded_completion_becomes_more_likely():  # definition 17
+    state = sgd_state(learning_rate=0.1)
+    good, bad = rollouts_for(state.policy, 12)[6:8]
+    good, bad = replace(good, advantage=1.0), replace(bad, advantage=-1.0)
+
+    def likelihoods():
+        with torch.no_grad():
+            logprobs, _, _ = state.policy.logprobs(
+                [r.prompt_ids for r in (good, bad)], [r.completion_ids for r in (good, bad)]
+            )
+        return logprobs.sum(dim=1)
+
+    before = likelihoods()
+    update(state, [good, bad], BIG)
+    gain = likelihoods() - before
+    assert gain[0] > 0 > gain[1]
+
+
+def test_update_does_not_change_rewards():
+    rollouts = list(ROLLOUTS)
+    copies = copy.deepcopy(rollouts)
+    after(BIG, rollouts)
+    assert rollouts == copies
+
+
+def test_without_advantages_nothing_moves():
+    rollouts = [replace(r, advantage=0.0) for r in ROLLOUTS]
+    new, metrics = after(BIG, rollouts)
+    assert torch.equal(new, weights_of(tiny_policy()))
+    assert metrics["loss"] == metrics["grad_norm"] == metrics["clip_fraction"] == 0
+
+
+def test_ratio_is_one_before_the_first_update_so_nothing_clips():  # definition 17
+    _, metrics = after(replace(BIG, clip_low=0.0, clip_high=0.0), ROLLOUTS)
+    assert metrics["clip_fraction"] == 0
+    unclipped, _ = after(BIG, ROLLOUTS)
+    clipped, _ = after(replace(BIG, clip_low=0.0, clip_high=0.0), ROLLOUTS)
+    assert torch.allclose(unclipped, clipped, atol=1e-7)
+
+
+def test_clipping_acts_with_four_updates():  # definition 17
+    narrow = replace(BIG, updates_per_step=4, clip_low=0.01, clip_high=0.01)
+    clipped, metrics = after(narrow, ROLLOUTS, learning_rate=1.0)
+    free, unbound = after(
+        replace(narrow, clip_low=1.0, clip_high=1e9), ROLLOUTS, learning_rate=1.0
+    )
+    assert metrics["clip_fraction"] > 0.1 and unbound["clip_fraction"] == 0
+    start = weights_of(tiny_policy())
+    assert (clipped - start).norm() < 0.7 * (free - start).norm()
+
+
+def test_old_logprobs_are_the_learners_own():  # definition 17
+    """What the sampler said changes only logp_gap."""
+    liar = [replace(r, logprobs=(-9.0,) * len(r.logprobs)) for r in ROLLOUTS]
+    config = replace(BIG, updates_per_step=3)
+    honest_weights, honest = after(config, ROLLOUTS)
+    liar_weights, lying = after(config, liar)
+    assert torch.equal(honest_weights, liar_weights)
+    assert abs(lying["logp_gap"] - honest["logp_gap"]) > 1
+
+
+def test_logp_gap_is_the_mean_distance_to_the_sampler():
+    policy = tiny_policy()
+    exact = []
+    for r in ROLLOUTS:
+        with torch.no_grad():
+            logprobs, _, _ = policy.logprobs([r.prompt_ids], [r.completion_ids])
+        exact.append(replace(r, logprobs=tuple((logprobs[0] + 0.25).tolist())))
+    assert after(BIG, exact)[1]["logp_gap"] == pytest.approx(0.25, abs=1e-5)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_gradient_that_is_not_finite_is_thrown_away_and_counted(value):
+    broken = [replace(ROLLOUTS[0], advantage=value), *ROLLOUTS[1:]]
+    new, metrics = after(replace(BIG, updates_per_step=2), broken)
+    assert torch.equal(new, weights_of(tiny_policy()))
+    assert metrics["update_skipped"] == 2
+
+
+def test_a_thrown_away_gradient_does_not_hurt_the_next_update():
+    state = sgd_state()
+    update(state, [replace(ROLLOUTS[0], advantage=math.nan), *ROLLOUTS[1:]], BIG)
+    metrics = update(state, ROLLOUTS, BIG)
+    assert metrics["update_skipped"] == 0
+    assert torch.equal(weights_of(state.policy), after(BIG, ROLLOUTS)[0])
+
+
+def test_long_gradients_are_scaled_down():
+    new, metrics = after(replace(BIG, max_grad_norm=0.01), ROLLOUTS)
+    moved = (new - weights_of(tiny_policy())).norm()
+    assert float(moved) == pytest.approx(0.01, rel=1e-3) and metrics["grad_norm"] > 0.01
+
+
+@pytest.mark.parametrize("lora_rank", [None, 4])
+def test_kl_of_the_base_to_itself_is_zero_and_grows_with_training(lora_rank):  # definition 18
+    state = sgd_state(tiny_policy(lora_rank=lora_rank), learning_rate=10.0)
+    seen = [update(state, ROLLOUTS, BIG)["kl"] for _ in range(3)]
+    assert seen[0] == 0 and seen[1] > 0 and seen[2] > seen[1]
+
+
+def test_kl_is_logged_on_at_most_64_rollouts_and_charged_on_all():  # definition 18
+    assert KL_ROLLOUTS == 64
+    assert len(watched_rows(432, Config())) == 64 and max(watched_rows(432, Config())) < 432
+    assert watched_rows(10, Config()) == set(range(10))
+    assert watched_rows(432, Config(kl_coef=0.1)) == set(range(432))
+
+
+def test_kl_is_measured_on_the_watched_rows_only(monkeypatch):
+    seen = []
+    reference = frozen_copy(tiny_policy())
+    monkeypatch.setattr(
+        reference, "logprobs", lambda p, c: seen.extend(c) or Policy.logprobs(reference, p, c)
+    )
+    state = sgd_state()
+    state.reference = reference
+    update(state, rollouts_for(state.policy, 130), replace(BIG, micro_batch_tokens=200))
+    assert len(seen) == 64
+
+
+def test_kl_coef_holds_the_policy_near_its_base():  # definition 18
+    moved = []
+    for kl_coef in (0.0, 1.0):
+        state = sgd_state(learning_rate=0.2)
+        for _ in range(8):
+            metrics = update(state, ROLLOUTS, replace(BIG, kl_coef=kl_coef))
+        moved.append(metrics["kl"])
+    assert moved[1] < 0.5 * moved[0]
+
+
+def test_entropy_coef_pays_for_entropy():  # definition 18
+    idle = [replace(r, advantage=0.0) for r in ROLLOUTS]
+    state = sgd_state(learning_rate=0.01)
+    with torch.no_grad():
+        state.policy.model.lm_head.weight.mul_(20)  # a policy that has entropy to gain
+    seen = [update(state, idle, replace(BIG, entropy_coef=1.0))["entropy"] for _ in range(4)]
+    assert seen == sorted(seen) and seen[-1] > seen[0] + 0.01
+
+
+def test_entropy_is_that_of_the_full_distribution():  # definition 18
+    policy = tiny_policy()
+    with torch.no_grad():
+        policy.model.lm_head.weight.zero_()  # uniform over the vocabulary
+    _, metrics = after(BIG, ROLLOUTS, policy=policy)
+    assert metrics["entropy"] == pytest.approx(math.log(policy.model.config.vocab_size), rel=1e-5)
+
+
+def test_a_frozen_proposer_gives_no_gradient():
+    config = replace(BIG, train_proposer=False)
+    solver_only = [r for r in ROLLOUTS if r.role is Role.SOLVE]
+    frozen, _ = after(config, ROLLOUTS)
+    assert torch.equal(frozen, after(BIG, solver_only)[0])
+    assert not torch.equal(frozen, after(BIG, ROLLOUTS)[0])
+
+
+def test_the_frozen_copy_stays_what_it_was():
+    state = sgd_state()
+    update(state, ROLLOUTS, BIG)
+    reference = torch.cat([p.flatten() for p in state.reference.model.parameters()])
+    assert torch.equal(reference, weights_of(tiny_policy()))
+    assert state.reference.parameters() == []
+
+
+def test_equal_group_weight_ignores_how_long_a_groups_answers_are():  # definition 17
+    """A group alone must pull as hard when another group's rows are doubled."""
+    ours = [r for r in ROLLOUTS if r.group == (Role.SOLVE, TaskType.DEDUCTION)]
+    others = [r for r in ROLLOUTS if r.group == (Role.SOLVE, TaskType.ABDUCTION)]
+    others = [replace(r, advantage=0.0) for r in others]
+    once, _ = after(BIG, ours + others)
+    twice, _ = after(BIG, ours + others * 3)
+    assert torch.allclose(once, twice, atol=1e-7)
+    tokens = replace(BIG, group_weight="tokens")
+    assert not torch.allclose(after(tokens, ours + others)[0], after(tokens, ours + others * 3)[0])
