@@ -10,7 +10,9 @@ import time
 from collections import Counter, defaultdict
 from pathlib import Path
 
+from azr_mini.behaviour import flagged_phrases
 from azr_mini.buffer import TripleBuffer
+from azr_mini.prompts import thought
 from azr_mini.tasks import Role, Rollout, TaskType
 from azr_mini.validate import REJECTIONS
 
@@ -44,6 +46,7 @@ def _group_metrics(name: str, group: list[Rollout]) -> dict[str, float]:
     metrics = {
         f"reward/{name}": statistics.fmean(r.reward for r in group),
         f"thinking_share/{name}": _share(r.thinks for r in group),
+        f"flagged_thoughts/{name}": sum(_is_flagged(r) for r in group),
         f"{prefix}/mean": statistics.fmean(lengths),
         f"{prefix}/p50": statistics.median(lengths),
         f"{prefix}/p90": lengths[-(-9 * len(lengths) // 10) - 1],
@@ -53,6 +56,10 @@ def _group_metrics(name: str, group: list[Rollout]) -> dict[str, float]:
     if ended:
         metrics[f"{prefix}/terminated"] = statistics.fmean(ended)  # mean length of the others
     return metrics
+
+
+def _is_flagged(rollout: Rollout) -> bool:
+    return bool(flagged_phrases(thought(rollout.completion)))
 
 
 def _proposal_metrics(type: TaskType, proposals: list[Rollout]) -> dict[str, float]:
