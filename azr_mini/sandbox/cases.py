@@ -5,12 +5,13 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from azr_mini.sandbox.protocol import Reply, Request
 from azr_mini.sandbox.static_check import Refused, check_length, check_program
-from azr_mini.sandbox.zygotes import Reply, Request
 from azr_mini.values import canonical_arguments, canonical_value_text
 
 MAX_DETAIL = 200
 OWN_WORDS = {"ok", "syntax", "error", "memory", "output"}  # what a program may say of itself
+OUT_OF_TIME = ("timeout", "out of CPU time")
 ENDS = {
     "wall": ("timeout", "no answer in time although it used little CPU"),
     "flood": ("output", "wrote more than it may"),
@@ -18,9 +19,9 @@ ENDS = {
     "died": ("crash", "took the sandbox process with it, twice"),
 }
 SIGNALS = {
-    signal.SIGSYS: ("unsafe", "forbidden system call"),
-    signal.SIGPROF: ("timeout", "out of CPU time"),
-    signal.SIGXCPU: ("timeout", "out of CPU time"),
+    "SIGSYS": ("unsafe", "forbidden system call"),
+    "SIGPROF": OUT_OF_TIME,
+    "SIGXCPU": OUT_OF_TIME,
 }
 
 
@@ -90,24 +91,31 @@ def open_case(job: Job, static_check: bool) -> Case:
 
 def read_reply(request: Request, reply: Reply) -> list[Run]:
     """What happened to each case of a request. The payload is hostile text and only parsed."""
-    if reply.end:
-        return [_everywhere(case, ENDS[reply.end]) for case in request.cases]
-    if reply.signal in SIGNALS:
-        return [_everywhere(case, SIGNALS[reply.signal]) for case in request.cases]
-    if reply.signal == signal.SIGKILL and reply.cpu >= request.cpu_seconds:
-        return [_everywhere(case, ("timeout", "out of CPU time")) for case in request.cases]
-    if reply.signal not in (0, signal.SIGKILL):
-        crash = ("crash", f"ended by signal {reply.signal}")
-        return [_everywhere(case, crash) for case in request.cases]
+    failed = _failure(reply, request.cpu_seconds)
+    if failed:
+        return [everywhere(case, failed) for case in request.cases]
     try:
         answers = json.loads(reply.payload)
         assert len(answers) == len(request.cases)
         return [_read_run(case, run) for case, run in zip(request.cases, answers, strict=True)]
     except (ValueError, TypeError, AssertionError, RecursionError):
-        return [_everywhere(case, ("error", "ended without an answer")) for case in request.cases]
+        return [everywhere(case, ("error", "ended without an answer")) for case in request.cases]
 
 
-def _everywhere(case: Case, outcome: Outcome) -> Run:
+def _failure(reply: Reply, cpu_seconds: float) -> Outcome | None:
+    """Why the process failed as a whole, or None when it may have answered."""
+    if reply.end:
+        return ENDS[reply.end]
+    if not reply.signal:
+        return None
+    name = signal.Signals(reply.signal).name
+    if name == "SIGKILL":  # ours, after the answer, or the kernel's at the hard CPU limit
+        return OUT_OF_TIME if reply.cpu >= cpu_seconds else None
+    return SIGNALS.get(name, ("crash", f"ended by {name}"))
+
+
+def everywhere(case: Case, outcome: Outcome) -> Run:
+    """The run of a process that failed as a whole."""
     return [outcome] * max(1, len(case.runnable[1]))
 
 
@@ -115,7 +123,7 @@ def _read_run(case: Case, answers: list) -> Run:
     run = [_read_outcome(status, text) for status, text in answers]
     count = len(case.runnable[1])
     if len(run) == 1 and run[0][0] != "ok":
-        return _everywhere(case, run[0])
+        return everywhere(case, run[0])
     assert len(run) == count, (len(run), count)
     return run
 
@@ -143,7 +151,7 @@ def _same(a: Outcome, b: Outcome) -> bool:
 def judge(case: Case) -> Result:
     """The verdict: what all runs agree on, input by input."""
     if case.refused:
-        return Result(case.refused[0], [None] * len(case.inputs), case.refused[1][:MAX_DETAIL])
+        return Result(case.refused[0], [None] * len(case.inputs), printable(case.refused[1]))
     verdicts = iter([_verdict(outcomes) for outcomes in zip(*case.runs.values(), strict=True)])
     refusals = iter(case.refusals)
     per_input = [
@@ -152,7 +160,13 @@ def judge(case: Case) -> Result:
     per_input += verdicts  # without inputs, a failure of the program itself
     status, detail = next((v for v in per_input if v[0] != "ok"), ("ok", ""))
     outputs = [text if status == "ok" else None for status, text in per_input]
-    return Result(status, outputs[: len(case.inputs)], detail[:MAX_DETAIL])
+    return Result(status, outputs[: len(case.inputs)], printable(detail))
+
+
+def printable(text: str) -> str:
+    """One bounded line that any file or terminal takes, lone surrogates included."""
+    line = " ".join(text[:MAX_DETAIL].split())
+    return line.encode("ascii", "backslashreplace").decode("ascii")[:MAX_DETAIL]
 
 
 def _verdict(outcomes: tuple[Outcome, ...]) -> Outcome:

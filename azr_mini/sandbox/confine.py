@@ -25,8 +25,8 @@ if LINUX:
 
 def enter_zygote(memory_bytes: int, skip: list[str]) -> None:
     """Gives up what neither the zygote nor its children need."""
-    if LINUX and "memory" not in skip:
-        _limit(resource.RLIMIT_AS, address_space() + memory_bytes)
+    if "memory" not in skip:
+        limit_memory(memory_bytes)
     if "files" not in skip:
         _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_CORE, 0)
@@ -35,6 +35,14 @@ def enter_zygote(memory_bytes: int, skip: list[str]) -> None:
     if LINUX and "privileges" not in skip:
         _prctl(PR_SET_NO_NEW_PRIVS, 1)
         _prctl(PR_SET_DUMPABLE, 0)  # nobody's other processes may not look inside
+
+
+def limit_memory(memory_bytes: int) -> None:
+    """Bounds the address space to what is mapped now plus `memory_bytes` (Linux only)."""
+    if LINUX:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            mapped = int(file.read().split()[0]) * resource.getpagesize()
+        _limit(resource.RLIMIT_AS, mapped + memory_bytes)
 
 
 def drop_root() -> None:
@@ -68,14 +76,6 @@ def limit_cpu(cpu_seconds: float) -> None:
     signal.setitimer(signal.ITIMER_PROF, cpu_seconds)
     seconds = int(cpu_seconds) + 1
     _limit(resource.RLIMIT_CPU, seconds, seconds + 1)
-
-
-def address_space() -> int:
-    """Bytes of address space this process has mapped (Linux; 0 elsewhere)."""
-    if not LINUX:
-        return 0
-    with open("/proc/self/statm", encoding="ascii") as file:
-        return int(file.read().split()[0]) * resource.getpagesize()
 
 
 def report() -> dict[str, bool]:

@@ -1,11 +1,25 @@
-"""Runs model-written programs: confined, in two interpreters or more, and compares what they say."""
+"""Runs model-written programs, confined, in two interpreters or more, and compares the answers."""
 
+import sys
+import warnings
 from collections.abc import Iterable, Iterator
 
-from azr_mini.sandbox.cases import Case, Job, Result, agree, judge, open_case, read_reply
+from azr_mini.sandbox.cases import (
+    OUT_OF_TIME,
+    Case,
+    Job,
+    Result,
+    agree,
+    everywhere,
+    judge,
+    open_case,
+    read_reply,
+)
+from azr_mini.sandbox.protocol import ADVICE, Reply, Request, SandboxError
 from azr_mini.sandbox.selftest import Layer, self_test
 from azr_mini.sandbox.static_check import ALLOWED_MODULES
-from azr_mini.sandbox.zygotes import ConfinedRunner, Reply, Request
+from azr_mini.sandbox.unsafe import WARNING, UnsafeRunner
+from azr_mini.sandbox.zygotes import ConfinedRunner
 
 FIRST_SEED, SECOND_SEED, *MORE_SEEDS = SEEDS = (1, 2, 3, 4)  # PYTHONHASHSEED of the interpreters
 
@@ -15,8 +29,9 @@ class Executor:
 
     workers: pairs of interpreters, one per core to use. static_check: refuse programs by policy
     before running them. cpu_seconds and memory_mb limit one run, that is all inputs of one program;
-    wall_seconds is a generous backstop. share: how many second runs share a process (1: none).
-    unsafe: run without confinement, with a warning. SandboxError where confinement does not work.
+    wall_seconds is a generous backstop (default: 5 + 8 x cpu_seconds). share: how many second runs
+    share a process (1: none). unsafe: run without confinement, with a warning. Raises SandboxError
+    where confinement does not work.
     """
 
     def __init__(
@@ -41,12 +56,24 @@ class Executor:
         self.wall_seconds = wall_seconds or 5.0 + 8 * cpu_seconds
         self.share = share
         config = {"modules": ALLOWED_MODULES, "memory_bytes": memory_mb << 20, "skip": _skip}
+        if unsafe:
+            warnings.warn(WARNING, RuntimeWarning, stacklevel=2)
+            self.share = 1
+            self._runner = UnsafeRunner(workers, config)
+            self._layers = [Layer("confinement", False, WARNING)]
+        else:
+            self._runner, self._layers = self._confined(workers, memory_mb, config)
+
+    @staticmethod
+    def _confined(workers: int, memory_mb: int, config: dict):
+        if sys.platform not in ("linux", "darwin"):
+            raise SandboxError(f"programs cannot be confined on {sys.platform}: {ADVICE}")
         seeds = [FIRST_SEED, SECOND_SEED] * workers + MORE_SEEDS * ((workers + 1) // 2)
-        self._runner = ConfinedRunner(seeds, config)
+        runner = ConfinedRunner(seeds, config)
         try:
-            self._layers = self_test(self._runner, memory_mb)
+            return runner, self_test(runner, memory_mb)
         except BaseException:
-            self.close()
+            runner.close()
             raise
 
     def __enter__(self) -> "Executor":
@@ -79,19 +106,29 @@ class Executor:
                 yield cases[-1]
 
     def _run_isolated(self, seed: int, cases: Iterable[Case]) -> None:
-        """Gives each case a process of its own; a verdict by time is repeated once, alone."""
-        late: list[Request] = []
+        """Gives each case a process of its own.
+
+        CPU seconds stretch on a busy machine, up to about twice. So a run is only stopped at twice
+        the limit; one that ends within a factor of two of the limit is repeated once, alone.
+        """
+        close: list[Case] = []
 
         def receive(request: Request, reply: Reply) -> None:
             (case,) = request.cases
             (case.runs[seed],) = read_reply(request, reply)
             case.cpu = reply.cpu
-            if case.runs[seed][:1] and case.runs[seed][0][0] == "timeout":
-                late.append(request)
+            if reply.end == "wall" or self.cpu_seconds / 2 < reply.cpu < request.cpu_seconds:
+                close.append(case)
+
+        def decide(request: Request, reply: Reply) -> None:
+            (case,) = request.cases
+            (case.runs[seed],) = read_reply(request, reply)
+            if reply.cpu > self.cpu_seconds:
+                case.runs[seed] = everywhere(case, OUT_OF_TIME)
 
         self._runner.run((self._request(seed, [case]) for case in cases), receive)
-        for request in list(late):
-            self._runner.run([self._request(seed, request.cases)], receive)
+        for case in close:
+            self._runner.run([self._request(seed, [case])], decide)
 
     def _run_shared(self, cases: list[Case]) -> None:
         """The further runs. What does not simply confirm the first run gets its own process."""
@@ -121,4 +158,4 @@ class Executor:
     def _request(self, seed: int, cases: list[Case]) -> Request:
         programs = [case.runnable for case in cases]
         backwards = seed != FIRST_SEED
-        return Request(seed, programs, self.cpu_seconds, self.wall_seconds, backwards, cases)
+        return Request(seed, programs, 2 * self.cpu_seconds, self.wall_seconds, backwards, cases)

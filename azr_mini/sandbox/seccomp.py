@@ -87,7 +87,8 @@ class Filter:
         self._header = ctypes.create_string_buffer(header, len(header))
         self._prctl = ctypes.CDLL(None, use_errno=True).prctl
         self._prctl.argtypes = [ctypes.c_ulong] * 5
-        self._arguments = (PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.addressof(self._header), 0, 0)
+        address = ctypes.addressof(self._header)
+        self._arguments = (PR_SET_SECCOMP, SECCOMP_MODE_FILTER, address, 0, 0)
 
     def install(self) -> None:
         """Confines this process for good; OSError where the kernel refuses."""

@@ -1,4 +1,4 @@
-"""Policy before the boundary: refuses programs early and says why. Confinement never relies on it."""
+"""Policy before the boundary: refuses programs early and says why. Nothing relies on it."""
 
 import ast
 import warnings

@@ -98,6 +98,7 @@ class Zygote:
         deadline = time.monotonic() + wall
         poll = select.poll()
         poll.register(reading, select.POLLIN)
+        poll.register(0, 0)  # reports only that the trainer is gone
         chunks, size, end = [], 0, ""
         while not end:
             patience = deadline - time.monotonic()
@@ -105,7 +106,10 @@ class Zygote:
                 end = "wall"
             elif self.macos and self.macos.resident_bytes(child) > self.memory_bytes:
                 end = "memory"
-            elif poll.poll(20 if self.macos else patience * 1000):
+            elif events := dict(poll.poll(20 if self.macos else patience * 1000)):
+                if 0 in events:
+                    os.kill(child, signal.SIGKILL)
+                    sys.exit()
                 chunk = os.read(reading, 65_536)
                 if not chunk:
                     break

@@ -1,4 +1,4 @@
-"""The trainer's side of the confined processes: starts zygotes, feeds them, restarts dead ones."""
+"""The trainer's side of the confined processes: starts zygotes, feeds them, replaces dead ones."""
 
 import json
 import os
@@ -10,60 +10,47 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
-ZYGOTE_FILE = Path(__file__).with_name("zygote.py")
-START_SECONDS = 60.0  # patience with a zygote that starts on a very busy machine
-MAX_REPLY = 64_000_000
+from azr_mini.sandbox import macos
+from azr_mini.sandbox.protocol import ADVICE, Reply, Request, SandboxError
+
+START_SECONDS = 60.0  # patience with a zygote beyond its own deadlines, on a very busy machine
+MAX_REPLY = 64_000_000  # bytes
 MAX_WAITING = 2  # requests given to a zygote: one runs, one waits in the socket
 
 
-class SandboxError(RuntimeError):
-    """Programs cannot be run confined here; the message says what to do."""
+def command(file: str, config: dict) -> list[str]:
+    """The command line of a confined interpreter."""
+    # By path, not -m: with -S an installed package is not found. And -I would ignore the hash seed.
+    path = Path(__file__).with_name(file)
+    return [sys.executable, "-s", "-S", "-B", "-P", str(path), json.dumps(config)]
 
 
-@dataclass(eq=False)
-class Request:
-    """Some programs, each with its inputs, for one fork of a zygote with the given hash seed."""
-
-    seed: int
-    programs: list[tuple[str, list[str]]] | None  # None asks for the layers' report
-    cpu_seconds: float
-    wall_seconds: float
-    reverse: bool = False
-    cases: list = field(default_factory=list)  # whose programs these are
-    deaths: int = 0  # zygotes that died over it
-
-
-@dataclass(frozen=True)
-class Reply:
-    """How the child of one request ended. `payload` is what it wrote: hostile text."""
-
-    end: str  # "" by itself, or "wall", "flood", "memory", "died"
-    signal: int = 0
-    cpu: float = 0.0
-    payload: str = ""
+def environment(seed: int) -> dict[str, str]:
+    """Nothing of ours: no secret, no path."""
+    return {"PYTHONHASHSEED": str(seed), "LC_ALL": "C.UTF-8"}
 
 
 class Zygote:
-    """One confined interpreter, its socket and the requests it has not answered yet."""
+    """One confined interpreter, its socket, and the requests it has not answered yet."""
 
-    def __init__(self, seed: int, command: list[str]):
+    def __init__(self, seed: int, config: dict):
         self.seed = seed
         self.waiting: deque[Request] = deque()
+        self.sent = self.answered = 0  # number of the latest request
         self.since = time.monotonic()  # when the oldest waiting request began
         self.outgoing, self.incoming = bytearray(), bytearray()
         self.ready = False
         self.socket, theirs = socket.socketpair()
         self.socket.setblocking(False)
         self.process = subprocess.Popen(
-            command,
+            macos.confined(command("zygote.py", config)),
             stdin=theirs,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             cwd="/",
-            env={"PYTHONHASHSEED": str(seed), "LC_ALL": "C.UTF-8"},
+            env=environment(seed),
             start_new_session=True,  # Ctrl-C is for the trainer alone
         )
         theirs.close()
@@ -73,15 +60,8 @@ class Zygote:
         if not self.waiting:
             self.since = time.monotonic()
         self.waiting.append(request)
-        body = json.dumps(
-            {
-                "id": id(request),
-                "programs": request.programs,
-                "reverse": request.reverse,
-                "cpu": request.cpu_seconds,
-                "wall": request.wall_seconds,
-            }
-        ).encode("ascii")
+        self.sent += 1
+        body = json.dumps({"id": self.sent, **request.to_json()}).encode("ascii")
         self.outgoing += struct.pack(">I", len(body)) + body
 
     def pump(self) -> list[tuple[Request, Reply]]:
@@ -92,34 +72,31 @@ class Zygote:
         try:
             while self.outgoing:
                 del self.outgoing[: self.socket.send(self.outgoing)]
-        except BlockingIOError:
-            pass
-        try:
-            while chunk := self.socket.recv(1 << 20):
+            while True:
+                chunk = self.socket.recv(1 << 18)
+                if not chunk:
+                    raise ConnectionError("the zygote closed its socket")
                 self.incoming += chunk
-            raise ConnectionError("the zygote closed its socket")
         except BlockingIOError:
-            pass
-        return [self._accept(frame) for frame in self._frames() if frame["id"] != 0]
+            return list(self._answers())
 
-    def _frames(self) -> Iterator[dict]:
+    def _answers(self) -> Iterator[tuple[Request, Reply]]:
         while len(self.incoming) >= 4:
-            size = struct.unpack(">I", self.incoming[:4])[0]
+            size = struct.unpack_from(">I", self.incoming)[0]
             if size > MAX_REPLY:
                 raise ValueError(f"reply of {size} bytes")
             if len(self.incoming) < 4 + size:
                 return
-            frame = json.loads(self.incoming[4 : 4 + size])
+            answer = json.loads(self.incoming[4 : 4 + size])
             del self.incoming[: 4 + size]
-            self.ready = True
-            yield frame
-
-    def _accept(self, frame: dict) -> tuple[Request, Reply]:
-        if not self.waiting or frame["id"] != id(self.waiting[0]):
-            raise ValueError("answer to a request that nobody waits for")
-        self.since = time.monotonic()
-        frame.pop("id")
-        return self.waiting.popleft(), Reply(**frame)
+            if not self.ready:  # the first message only says that it has started
+                self.ready = True
+                continue
+            self.answered += 1
+            if answer.pop("id") != self.answered or not self.waiting:
+                raise ValueError("an answer to another question")
+            self.since = time.monotonic()
+            yield self.waiting.popleft(), Reply(**answer)
 
     def overdue(self) -> bool:
         """Whether it has been silent for longer than its own deadlines explain."""
@@ -131,42 +108,50 @@ class Zygote:
         self.process.kill()
         self.process.wait()
         self.socket.close()
-        os.set_blocking(self.process.stderr.fileno(), False)  # a stray child may hold it open
+        if self.process.stderr.closed:
+            return ""
+        os.set_blocking(self.process.stderr.fileno(), False)
         said = self.process.stderr.read() or b""
         self.process.stderr.close()
         return said.decode("utf-8", "replace").strip()[-300:]
 
 
 class ConfinedRunner:
-    """Several zygotes. `run` gives requests to those with the right hash seed."""
+    """Several zygotes; each request goes to one with its hash seed."""
 
     def __init__(self, seeds: list[int], config: dict):
-        # By path, not -m: with -S an installed package could not be found. -I would ignore the seed.
-        self._command = [sys.executable, "-s", "-S", "-B", "-P", str(ZYGOTE_FILE)]
-        self._command.append(json.dumps(config))
-        if sys.platform == "darwin":
-            from azr_mini.sandbox.macos import profile
-
-            self._command[:0] = ["sandbox-exec", "-p", profile()]
-        self.zygotes = [Zygote(seed, self._command) for seed in seeds]
-        self._pump_all(until=lambda: all(zygote.ready for zygote in self.zygotes))
+        self._config = config
+        self.zygotes = [Zygote(seed, config) for seed in seeds]
 
     def run(self, requests: Iterable[Request], receive: Callable[[Request, Reply], None]) -> None:
         """Calls `receive` once per request, in order of arrival. `requests` is read lazily."""
+        self._renew()
         source = iter(requests)
         queues: dict[int, deque[Request]] = {zygote.seed: deque() for zygote in self.zygotes}
         try:
             while self._feed(source, queues):
-                self._wait()
-                for index in range(len(self.zygotes)):
+                for index in self._talking():
                     for request, reply in self._collect(index, queues):
                         receive(request, reply)
         except BaseException:
-            self._abandon()  # interrupted: a late answer must never meet a new question
+            self._renew()  # interrupted: stop what is running now
             raise
 
+    def close(self) -> None:
+        """Ends every zygote; their children die with them."""
+        for zygote in self.zygotes:
+            zygote.kill()
+        self.zygotes = []
+
+    def _renew(self) -> None:
+        """Replaces zygotes that still owe an answer: it must never meet another question."""
+        for index, zygote in enumerate(self.zygotes):
+            if zygote.waiting or zygote.process.poll() is not None:
+                zygote.kill()
+                self.zygotes[index] = Zygote(zygote.seed, self._config)
+
     def _feed(self, source: Iterator[Request], queues: dict[int, deque[Request]]) -> bool:
-        """Gives every zygote with room its next request; whether any request is unanswered."""
+        """Gives every zygote with room its next request; whether any answer is outstanding."""
         for zygote in self.zygotes:
             queue = queues[zygote.seed]
             while len(zygote.waiting) < MAX_WAITING:
@@ -177,19 +162,24 @@ class ConfinedRunner:
                 zygote.send(queue.popleft())
         return any(zygote.waiting for zygote in self.zygotes)
 
-    def _wait(self) -> None:
+    def _talking(self) -> list[int]:
+        """Waits until a zygote can be written to or read from; which ones."""
         poll = select.poll()
         for zygote in self.zygotes:
             poll.register(zygote.socket, select.POLLIN | (select.POLLOUT if zygote.outgoing else 0))
-        poll.poll(1000)
+        ready = {descriptor for descriptor, _ in poll.poll(1000)}
+        return [
+            index
+            for index, zygote in enumerate(self.zygotes)
+            if zygote.socket.fileno() in ready or zygote.overdue()
+        ]
 
     def _collect(self, index: int, queues: dict) -> list[tuple[Request, Reply]]:
         zygote = self.zygotes[index]
         try:
-            answers = zygote.pump()
             if zygote.overdue():
                 raise TimeoutError("the zygote does not answer")
-            return answers
+            return zygote.pump()
         except (OSError, ValueError, KeyError, TypeError):
             return self._replace(index, queues[zygote.seed])
 
@@ -198,36 +188,12 @@ class ConfinedRunner:
         dead = self.zygotes[index]
         said = dead.kill()
         if not dead.ready:
-            raise SandboxError(f"a confined Python does not start here ({said}); {ADVICE}")
-        self.zygotes[index] = Zygote(dead.seed, self._command)
-        if not dead.waiting:
-            return []
-        head = dead.waiting[0]  # the one that was running
-        head.deaths += 1
-        if head.deaths > 1:
-            dead.waiting.popleft()
+            raise SandboxError(f"a confined Python does not start here ({said}): {ADVICE}")
+        self.zygotes[index] = Zygote(dead.seed, self._config)
+        lost: list[tuple[Request, Reply]] = []
+        if dead.waiting:
+            dead.waiting[0].deaths += 1  # it was running; the others had not begun
+            if dead.waiting[0].deaths > 1:
+                lost.append((dead.waiting.popleft(), Reply("died")))
         queue.extendleft(reversed(dead.waiting))
-        return [(head, Reply("died"))] if head.deaths > 1 else []
-
-    def _pump_all(self, until: Callable[[], bool]) -> None:
-        while not until():
-            self._wait()
-            for index in range(len(self.zygotes)):
-                self._collect(index, {zygote.seed: deque() for zygote in self.zygotes})
-
-    def _abandon(self) -> None:
-        for index, zygote in enumerate(self.zygotes):
-            if zygote.waiting:
-                zygote.kill()
-                self.zygotes[index] = Zygote(zygote.seed, self._command)
-
-    def close(self) -> None:
-        """Ends every zygote; their children die with them."""
-        for zygote in self.zygotes:
-            zygote.kill()
-        self.zygotes = []
-
-
-ADVICE = (
-    "use Linux, WSL2 or Docker, or pass unsafe=True to run programs without confinement at your risk"
-)
+        return lost

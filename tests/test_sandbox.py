@@ -1,0 +1,986 @@
+"""Claims about the executor. Every attack also looks whether the harm was done, not only the word.
+
+All programs run twice: with the static check, which is policy, and without it, where confinement
+alone must hold.
+"""
+
+import json
+import math
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from azr_mini.sandbox import Executor, Job, SandboxError, cases, selftest, zygotes
+from azr_mini.sandbox.protocol import Reply, Request
+from azr_mini.sandbox.seccomp import TABLES, build_filter
+
+confined_only = pytest.mark.skipif(
+    sys.platform not in ("linux", "darwin"), reason="no confinement on this platform"
+)
+pytestmark = confined_only
+
+
+def program(body: str, *, before: str = "", parameters: str = "a") -> str:
+    """The text of `def f(a)` with the given body."""
+    body = textwrap.indent(textwrap.dedent(body).strip("\n"), "    ")
+    return f"{textwrap.dedent(before)}\ndef f({parameters}):\n{body}\n"
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["static check", "confinement alone"])
+def executor(request):
+    with Executor(workers=1, static_check=request.param, cpu_seconds=0.15) as executor:
+        yield executor
+
+
+@pytest.fixture(scope="module")
+def unchecked():
+    with Executor(workers=1, static_check=False, cpu_seconds=0.15) as executor:
+        yield executor
+
+
+def run_one(executor, text: str, *inputs: str):
+    (result,) = executor.run([Job(text, list(inputs) or ["1"])])
+    assert len(result.outputs) == len(inputs or ["1"])
+    assert len(result.detail) <= 200
+    return result
+
+
+def children_of(pid: int) -> set[int]:
+    """Process ids below `pid` (Linux)."""
+    found: set[int] = set()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[1]) == pid and fields[0] != "Z":
+                found |= {int(entry.name)} | children_of(int(entry.name))
+    return found
+
+
+# --- benign programs ---------------------------------------------------------------------------
+
+OUT = repr("    x|'q'|1,234")
+BENIGN = {
+    "identity": (program("return a"), "'Hello World'", "'Hello World'"),
+    "two arguments": (program("return a * b", parameters="a, b"), "3, [1]", "[1, 1, 1]"),
+    "no argument": (program("return 7", parameters=""), "", "7"),
+    "default argument": (program("return a + b", parameters="a, b=2"), "1", "3"),
+    "star arguments": (program("return sum(a)", parameters="*a"), "1, 2, 3", "6"),
+    "helper function": (program("return g(a) + 1", before="def g(x):\n    return x * 2"), "4", "9"),
+    "nested function": (program("def g(x):\n    return x + a\nreturn g(a)"), "4", "8"),
+    "class": (
+        program(
+            "return repr(P(a)) + P(a).name()",
+            before="""
+            class P:
+                def __init__(self, x):
+                    self.x = x
+                def __repr__(self):
+                    return f"P({self.x})"
+                def name(self):
+                    return self.__class__.__name__
+            """,
+        ),
+        "3",
+        "'P(3)P'",
+    ),
+    "dataclass": (
+        program(
+            "return [asdict(P(a, 'z')), sorted([P(2), P(1)])[0].x, P(1) == P(1)]",
+            before="""
+            from dataclasses import asdict, dataclass, field
+            @dataclass(order=True, frozen=True)
+            class P:
+                x: int
+                y: str = field(default="y")
+            """,
+        ),
+        "3",
+        "[{'x': 3, 'y': 'z'}, 1, True]",
+    ),
+    "named tuple": (
+        program(
+            "p = P(a, 2)\nreturn [p.x, tuple(p), p._asdict()]",
+            before="from collections import namedtuple\nP = namedtuple('P', 'x y')",
+        ),
+        "1",
+        "[1, (1, 2), {'x': 1, 'y': 2}]",
+    ),
+    "typed named tuple": (
+        program(
+            "return P(a).x",
+            before="""
+            from typing import NamedTuple, Optional
+            class P(NamedTuple):
+                x: Optional[int] = None
+            """,
+        ),
+        "1",
+        "1",
+    ),
+    "enum": (
+        program(
+            "return [C.RED.name, C(2).value, len(C), str(C.RED), C.RED in (C.RED,)]",
+            before="from enum import Enum\nclass C(Enum):\n    RED = 1\n    BLUE = 2",
+        ),
+        "1",
+        "['RED', 2, 2, 'C.RED', True]",
+    ),
+    "decimal": (
+        program(
+            "return str(Decimal(a) / 3) + str(getcontext().prec)",
+            before="from decimal import Decimal, getcontext",
+        ),
+        "'1'",
+        "'0.333333333333333333333333333328'",
+    ),
+    "fractions": (
+        program("return str(Fraction(a, 6) + 1)", before="from fractions import Fraction"),
+        "3",
+        "'3/2'",
+    ),
+    "statistics": (
+        program(
+            "return [mean(a), median(a), pstdev(a), round(stdev(a), 3), mode(a)]",
+            before="from statistics import mean, median, mode, pstdev, stdev",
+        ),
+        "[1, 2, 3, 4]",
+        "[2.5, 2.5, 1.118033988749895, 1.291, 1]",
+    ),
+    "regular expressions": (
+        program(
+            "return [re.sub(r'\\W+', '-', a), re.findall(r'(?i)[à-ü]+', a), re.split('b', a)]",
+            before="import re",
+        ),
+        "'aÀb é!'",
+        "['aÀb-é-', ['À', 'é'], ['aÀ', ' é!']]",
+    ),
+    "unicode": (
+        program(
+            "return [normalize('NFD', a), a.upper(), a[::-1], name(a[0]), a.encode('utf-16')]",
+            before="from unicodedata import name, normalize",
+        ),
+        "'ß€😀'",
+        "['ß€😀', 'SS€😀', '😀€ß', 'LATIN SMALL LETTER SHARP S', "
+        "b'\\xff\\xfe\\xdf\\x00\\xac =\\xd8\\x00\\xde']",
+    ),
+    "collections": (
+        program(
+            "d = defaultdict(list)\nfor x in a:\n    d[x % 2].append(x)\n"
+            "q = deque(a, 2)\nq.rotate(1)\n"
+            "return [dict(d), Counter(a).most_common(1), list(q), list(OrderedDict.fromkeys(a)), "
+            "isinstance(a, Sequence)]",
+            before="from collections import Counter, OrderedDict, defaultdict, deque\n"
+            "from collections.abc import Sequence",
+        ),
+        "[1, 2, 2]",
+        "[{0: [2, 2], 1: [1]}, [(2, 2)], [2, 2], [1, 2], True]",
+    ),
+    "itertools": (
+        program(
+            "return [list(accumulate(a)), list(permutations(a, 2))[:2], list(islice(cycle(a), 4))]",
+            before="from itertools import accumulate, cycle, islice, permutations",
+        ),
+        "[1, 2]",
+        "[[1, 3], [(1, 2), (2, 1)], [1, 2, 1, 2]]",
+    ),
+    "functools": (
+        program(
+            "return [g(a), reduce(lambda x, y: x * y, range(1, a)), h('x'), "
+            "sorted([3, 1], key=cmp_to_key(lambda x, y: y - x))]",
+            before="""
+            from functools import cmp_to_key, lru_cache, reduce, singledispatch
+            @lru_cache(maxsize=None)
+            def g(n):
+                return n if n < 2 else g(n - 1) + g(n - 2)
+            @singledispatch
+            def h(x):
+                return 'other'
+            @h.register
+            def _(x: str):
+                return 'str'
+            """,
+        ),
+        "20",
+        "[6765, 121645100408832000, 'str', [3, 1]]",
+    ),
+    "heap, bisect, operator, string, copy": (
+        program(
+            "heapq.heapify(a)\nb = copy.deepcopy([a, [a]])\n"
+            "return [heapq.heappop(a), bisect.bisect(a, 2), operator.itemgetter(0)(a), "
+            "string.ascii_letters[:3], string.Template('$x').substitute(x=1), b, "
+            "textwrap.fill('a b', 1), numbers.Number.__name__]",
+            before="import bisect, copy, heapq, numbers, operator, string, textwrap",
+        ),
+        "[3, 1, 2]",
+        "[1, 1, 2, 'abc', '1', [[1, 3, 2], [[1, 3, 2]]], 'a\\nb', 'Number']",
+    ),
+    "abstract class": (
+        program(
+            "return Q().area()",
+            before="""
+            from abc import ABC, abstractmethod
+            class P(ABC):
+                @abstractmethod
+                def area(self): ...
+            class Q(P):
+                def area(self):
+                    return 4
+            """,
+        ),
+        "1",
+        "4",
+    ),
+    "math": (
+        program("return [math.gcd(a, 8), math.isqrt(a), math.comb(5, 2)]", before="import math"),
+        "12",
+        "[4, 3, 10]",
+    ),
+    "import inside": (program("import math\nreturn math.floor(a)"), "2.5", "2"),
+    "generators inside": (program("g = (x * x for x in a)\nreturn list(g)"), "[1, 2]", "[1, 4]"),
+    "yield inside": (
+        program("return [*g(a)]", before="def g(n):\n  while n:\n    yield n\n    n -= 1"),
+        "3",
+        "[3, 2, 1]",
+    ),
+    "big int": (program("return 7 ** a"), "300", str(7**300)),
+    "recursion": (program("return 1 if a < 2 else a * f(a - 1)"), "300", str(math.factorial(300))),
+    "try and except": (
+        program("try:\n    return 1 / a\nexcept ZeroDivisionError as e:\n    return str(e)"),
+        "0",
+        "'division by zero'",
+    ),
+    "raise and finally": (
+        program(
+            "out = []\ntry:\n    raise ValueError(a)\nexcept ValueError as e:\n"
+            "    out.append(e.args)\nfinally:\n    out.append(1)\nreturn out"
+        ),
+        "2",
+        "[(2,), 1]",
+    ),
+    "print is harmless": (program("print(a, a, sep='-', end='', flush=True)\nreturn a"), "1", "1"),
+    "format": (
+        program("return '{:>5}|{0[0]:02d}'.format('x', a) if 0 else f'{a[0]:04d}|{a!r:>5}'"),
+        "[7]",
+        "'0007|  [7]'",
+    ),
+    "str.format": (program("return '{0:>5}|{x!r}|{1:,}'.format('x', 1234, x=a)"), "'q'", OUT),
+    "percent format": (program("return '%05.2f %s' % (a, a)"), "1.5", "'01.50 1.5'"),
+    "match": (
+        program("match a:\n    case [x, *_]:\n        return x\n    case _:\n        return 0"),
+        "[5, 6]",
+        "5",
+    ),
+    "walrus and lambda": (program("return (lambda x: x + (y := 2) * y)(a)"), "1", "5"),
+    "sorted set": (program("return sorted({*a, 'c'}, key=len)[-1]"), "['bb', 'a']", "'bb'"),
+    "set result": (program("return {x % 3 for x in a}"), "[1, 2, 3, 4]", "{0, 1, 2}"),
+    "none inside": (program("return [a, None]"), "None", "[None, None]"),
+    "bytes": (program("return a[::-1] + b'\\x00'"), "b'ab'", "b'ba\\x00'"),
+    "names like built-ins": (
+        program("open, close = input\nid = open\nreturn [id, close]", parameters="input"),
+        "'()'",
+        "['(', ')']",
+    ),
+    "mutates its argument": (program("a.append(1)\nreturn a"), "[0]", "[0, 1]"),
+    "global constant": (program("return a * K", before="K = 3"), "2", "6"),
+    "main guard": (program("return a") + "if __name__ == '__main__':\n    f(1)()\n", "2", "2"),
+    "docstring and comments": ('"""Doc."""\n# c\n' + program('"""F."""\nreturn a  # r'), "2", "2"),
+    "star import": (program("return sqrt(a)", before="from math import *"), "4", "2.0"),
+    "odd escape": (program("return '\\d' + a"), "'x'", "'\\\\dx'"),
+}
+
+
+@pytest.fixture(scope="module")
+def verdicts(executor):
+    """The results of all simple programs, from one call, by name."""
+    jobs = {name: Job(text, [inputs]) for name, (text, inputs, _) in BENIGN.items()}
+    jobs |= {name: Job(text, ["1"]) for name, (text, _) in FAILING.items()}
+    jobs |= {name: Job(f"def f(a):\n    {body}\n", ["1"]) for name, body in DEEP.items()}
+    return dict(zip(jobs, executor.run(jobs.values()), strict=True))
+
+
+@pytest.mark.parametrize("name", BENIGN)
+def test_benign_python_passes(verdicts, name):
+    assert verdicts[name].status == "ok", verdicts[name]
+    assert verdicts[name].outputs == [BENIGN[name][2]]
+
+
+def test_the_first_failing_input_names_the_verdict(executor):
+    text = program("return 1 // a if a != 5 else None")
+    (result,) = executor.run([Job(text, ["1", "0", "5", "x", "2"])])
+    assert (result.status, result.outputs) == ("error", ["1", None, None, None, "0"])
+    (result,) = executor.run([Job(text, ["0)(1", "0", "1"])])
+    assert (result.status, result.outputs) == ("input", [None, None, "1"])
+
+
+def test_without_inputs_a_program_is_still_run(executor):
+    results = executor.run([Job(program("return a"), []), Job(program("return a") + "1/0", [])])
+    assert [(r.status, r.outputs) for r in results] == [("ok", []), ("error", [])]
+    assert executor.run([]) == []
+
+
+def test_results_keep_the_order_of_hundreds_of_jobs(executor):
+    jobs = [Job(program(f"return a + {i}" if i % 5 else "return a ["), ["1"]) for i in range(300)]
+    for i, result in enumerate(executor.run(iter(jobs))):
+        assert result.outputs == [str(i + 1) if i % 5 else None]
+
+
+# --- programs that fail ------------------------------------------------------------------------
+
+FAILING = {
+    # time
+    "endless loop": (program("while True: pass"), "timeout"),
+    "endless loop outside f": ("while True: pass\n" + program("return a"), "timeout"),
+    "endless loop in C": (program("return sum(iter(int, 1))"), "timeout"),
+    "long loop in C": (program("return sum(range(10 ** 12))"), "timeout"),
+    "slow power": (program("return (7 ** 10 ** 8) % 10"), "timeout"),
+    "slow pattern": (program("import re\nreturn re.match('(x+)+y', 'x' * 60)"), "timeout"),
+    "catches everything": (
+        program("while True:\n    try:\n        while True: pass\n    except BaseException: pass"),
+        "timeout",
+    ),
+    "endless repr": (
+        program("raise E", before="class E(Exception):\n  def __str__(s):\n    while 1: pass"),
+        "timeout",
+    ),
+    # memory
+    "big list": (program("return len([0] * 10 ** 9)"), "memory"),
+    "growing list": (program("x = [a]\nwhile True: x = x + x"), "memory or timeout"),
+    "growing text": (program("x = 'ab'\nwhile True: x += x"), "memory or timeout"),
+    "many objects": (
+        program("x = [[]]\nwhile True: x.append([x[-1]] * 1000)"),
+        "memory or timeout",
+    ),
+    # output
+    "long text": (program("return 'x' * 100_000"), "output"),
+    "long list": (program("return list(range(100_000))"), "output"),
+    "doubled lists": (
+        program("x = [1]\nfor _ in range(45): x = [x, x]\nreturn x"),
+        "output",
+    ),
+    "cyclic list": (program("x = []\nx.append(x)\nreturn x"), "output"),
+    "deep list": (program("x = []\nfor _ in range(999): x = [x]\nreturn x"), "output"),
+    "huge int": (program("return 10 ** 5000"), "output"),
+    "None": (program("pass"), "output"),
+    "generator": (program("yield a"), "output"),
+    "coroutine": ("async def g(): pass\n" + program("return g()"), "output"),
+    "function": (program("return f"), "output"),
+    "object in a list": (program("return [object]"), "output"),
+    "not a number": (program("return float('nan')"), "output"),
+    "infinity inside": (program("return {'a': [1e999]}"), "output"),
+    "complex": (program("return 1j"), "output"),
+    "frozen set": (program("return frozenset([1])"), "output"),
+    "bytearray": (program("return bytearray(2)"), "output"),
+    "range": (program("return range(3)"), "output"),
+    # errors
+    "exception": (program("return a.b"), "error"),
+    "outside f": ("1 / 0\n" + program("return a"), "error"),
+    "wrong number of arguments": (program("return a", parameters="a, b"), "error"),
+    "endless recursion": (program("return f(a)"), "error"),
+    "leaves by exception": (program("raise SystemExit(0)"), "error"),
+    "keyboard interrupt": (program("raise KeyboardInterrupt"), "error"),
+    "group of exceptions": (program("raise ExceptionGroup('g', [ValueError(1)])"), "error"),
+    "message that lies": (
+        program("raise E", before="class E(Exception):\n  def __str__(s): return 3"),
+        "error",
+    ),
+    "huge message": (program("raise ValueError('x' * 10 ** 6)"), "error"),
+    # texts that are no programs
+    "empty": ("", "syntax"),
+    "no f": ("def g(a):\n    return a", "syntax"),
+    "f is nested": ("def g():\n    def f(a):\n        return a", "syntax"),
+    "prose": ("Sure! Here is the function:", "syntax"),
+    "fence": ("```python\ndef f(a):\n    return a\n```", "syntax"),
+    "NUL": (program("return '\0'"), "syntax"),
+    "lone surrogate": (program("return '\ud800'"), "syntax"),
+    "megabytes": (program("return 1") + "#" * 10_000_000, "syntax"),
+    "bad indent": ("def f(a):\nreturn a", "syntax"),
+    "return outside": (program("return a") + "return 3", "syntax"),
+    "deep brackets": (program("return " + "(" * 5000 + ")" * 5000), "syntax"),
+    "too many digits": (program("return " + "9" * 5000), "syntax"),
+}
+
+
+@pytest.mark.parametrize("name", FAILING)
+def test_a_failing_program_gets_its_verdict(verdicts, name):
+    result = verdicts[name]
+    assert result.status in FAILING[name][1].split(" or ") and result.outputs == [None], result
+
+
+DEEP = {
+    "minus": "return " + "-" * 15_000 + "1",
+    "not": "return " + "not " * 4_000 + "1",
+    "sum": "return " + "1+" * 9_000 + "1",
+    "attributes": "return a" + ".a" * 9_000,
+    "calls": "return a" + "()" * 9_000,
+    "lambdas": "return " + "lambda:" * 2_500 + "1",
+    "lists": "return " + "[" * 90 + "]" * 90,
+    "conditions": "return " + "1 if a else " * 1_500 + "2",
+    "comparisons": "return " + "1<" * 9_000 + "1",
+    "strings": "return " + "'a' " * 4_000,
+    "f-strings": "return f'{a:{a:{a}}}' + f'" + "{a}" * 4_000 + "'",
+    "tabs": "\t" * 150 + "return 1",
+    "blocks": "".join(f"{' ' * i}if a:\n    " for i in range(95)) + " " * 95 + "return 1",
+}
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_deep_text_is_a_result_not_an_exception(verdicts, name):
+    statuses = {"ok", "syntax", "error", "output", "memory", "crash", "timeout"}
+    assert verdicts[name].status in statuses, verdicts[name]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["0) or (1", "1)(2", "3)#", "a=3", "*[1]", "x", "f(1)", "", "\0", "'\ud800'", "[" * 9_000]
+    + ["1" * 5_000, "1" * 10_000_000, "-" * 15_000 + "1", "__import__('os')", "1e999", "1j"],
+    ids=lambda text: repr(text[:12]),
+)
+def test_a_bad_input_never_reaches_a_program(executor, text):
+    result = run_one(executor, program("return 1", parameters="a"), text)
+    assert result.status == ("input" if text else "error"), result
+    assert result.outputs == [None]
+
+
+@pytest.mark.parametrize("text", ["\ud800" * 500, "\x1b[31m\n" * 99, "€" * 500])
+def test_a_detail_is_one_printable_line(executor, text):
+    result = run_one(executor, program(f"raise ValueError({ascii(text)})"))
+    assert result.status == "error"
+    assert result.detail.isascii() and "\n" not in result.detail
+
+
+# --- attacks: what confinement alone must stop ---------------------------------------------------
+
+SYSTEM_CALLS = {
+    # what f does, the verdicts that are right; none of them may be "ok"
+    "fork": ("import os\nreturn os.fork()", {"unsafe"}),
+    "system": ("import os\nreturn os.system('true')", {"unsafe"}),
+    "exec": ("import os\nos.execv('/bin/true', ['true'])", {"unsafe"}),
+    "spawn": ("import os\nreturn os.posix_spawn('/bin/true', ['true'], {})", {"unsafe"}),
+    "subprocess": ("import subprocess\nreturn subprocess.call(['true'])", {"unsafe", "error"}),
+    "thread": ("import _thread\nreturn _thread.start_new_thread(int, ())", {"unsafe", "error"}),
+    "kill parent": ("import os\nos.kill(os.getppid(), 9)\nreturn 1", {"unsafe"}),
+    "kill everyone": ("import os\nos.kill(-1, 9)\nreturn 1", {"unsafe"}),
+    "sleep": ("import time\ntime.sleep(60)\nreturn 1", {"unsafe"}),
+    "read a file": ("import os\nreturn os.read(os.open('/etc/passwd', 0), 9)", {"error"}),
+    "read with open": ("return open('/etc/passwd').read(9)", {"error"}),
+    "list a folder": ("import os\nreturn os.listdir('/')", {"error"}),
+    "own memory": ("return open('/proc/self/mem', 'rb').read(1)", {"error"}),
+    "rename": ("import os\nos.rename('/tmp/a', '/tmp/b')\nreturn 1", {"unsafe"}),
+    "make a folder": ("import os\nos.mkdir('/tmp/azr-mini-folder')\nreturn 1", {"unsafe"}),
+    "change mode": ("import os\nos.chmod('/tmp', 0)\nreturn 1", {"unsafe"}),
+    "change user": ("import os\nos.setuid(0)\nreturn 1", {"unsafe"}),
+    "raise a limit": (
+        "import resource as r\nr.setrlimit(r.RLIMIT_AS, (-1, -1))\nreturn 1",
+        {"unsafe"},
+    ),
+    "stop the clock": (
+        "import signal\nsignal.setitimer(signal.ITIMER_PROF, 0)\nreturn 1",
+        {"unsafe"},
+    ),
+    "ignore the clock": (
+        "import signal\nsignal.signal(signal.SIGPROF, signal.SIG_IGN)\nreturn 1",
+        {"unsafe"},
+    ),
+    "block signals": (
+        "import signal\nsignal.pthread_sigmask(0, range(1, 30))\nreturn 1",
+        {"error"},
+    ),
+    "load code": ("import ctypes\nreturn ctypes.CDLL('libresolv.so.2').abs(-1)", {"error"}),
+    "executable memory": (
+        "import ctypes\nc = ctypes.CDLL(None)\nc.mmap.restype = ctypes.c_void_p\n"
+        "return c.mmap(None, 4096, 7, 34, -1, 0)",
+        {"unsafe"},
+    ),
+    "trace": ("import ctypes\nreturn ctypes.CDLL(None).ptrace(0, 0, 0, 0)", {"unsafe"}),
+    "socket": ("import ctypes\nreturn ctypes.CDLL(None).socket(2, 1, 0)", {"unsafe"}),
+    "32-bit calls": (
+        "import ctypes\nreturn ctypes.CDLL(None).syscall(0x40000000 + 39)",
+        {"unsafe"},
+    ),
+    "wild pointer": ("import ctypes\nreturn ctypes.string_at(1)", {"crash"}),
+    "write to stdout": ("import os\nos.write(1, b'x')\nreturn 1", {"unsafe"}),
+    "write to stderr": ("import os\nos.write(2, b'x')\nreturn 1", {"unsafe"}),
+    "forged answer": (
+        "import os\nos.write(3, b'[[[\"ok\", \"42\"]]]')\nos._exit(0)",
+        {"ok"},  # the same as returning 42: it never saw what was expected
+    ),
+    "forged nonsense": ("import os\nos.write(3, b'[[[\"correct\", 1]]]')\nos._exit(0)", {"error"}),
+    "forged code": (
+        "import os\nos.write(3, b'[[[\"ok\", \"__import__(1)\"]]]')\nos._exit(0)",
+        {"output"},
+    ),
+    "flood": ("import os\nwhile True: os.write(3, b'[' * 60_000)", {"output"}),
+    "deep answer": ("import os\nos.write(3, b'[' * 200_000)\nos._exit(0)", {"error"}),
+    "silent exit": ("import os\nos._exit(0)", {"error"}),
+    "deadlock": (
+        "import _thread\nk = _thread.allocate_lock()\nk.acquire()\nreturn k.acquire()",
+        {"timeout"},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the system calls of Linux")
+@pytest.mark.parametrize("name", SYSTEM_CALLS)
+def test_confinement_alone_stops(unchecked, name, monkeypatch):
+    if name == "deadlock":
+        monkeypatch.setattr(unchecked, "wall_seconds", 1.0)
+    before = children_of(os.getpid())
+    body, statuses = SYSTEM_CALLS[name]
+    result = run_one(unchecked, program(body))
+    assert result.status in statuses, result
+    assert children_of(os.getpid()) == before
+    assert run_one(unchecked, program("return a")).outputs == ["1"]
+
+
+def test_the_static_check_refuses_by_policy():
+    with Executor(workers=1) as executor:
+        for body in [
+            "import os\nreturn 1", "from os import path\nreturn 1", "from . import x\nreturn 1",
+            "return open('x')", "return eval('1')", "return a.__class__.__subclasses__()",
+            "return __import__('os')", "from collections import _sys\nreturn 1",
+            "return (lambda: 0).__globals__", "return globals()", "import random\nreturn 1",
+        ]:  # fmt: skip
+            result = run_one(executor, program(body))
+            assert result.status == "unsafe" and result.detail, (body, result)
+
+
+def test_no_file_is_written(unchecked, tmp_path):
+    tmp_path.chmod(0o777)
+    target = tmp_path / "harm"
+    attempts = [
+        f"open({str(target)!r}, 'w').write('x')",
+        f"import os\nos.close(os.open({str(target)!r}, os.O_CREAT | os.O_WRONLY, 0o777))",
+        f"import os\nos.symlink('/', {str(target)!r})",
+        f"import os\nos.mkfifo({str(target)!r})",
+    ]
+    for result in unchecked.run([Job(program(body + "\nreturn 1"), ["1"]) for body in attempts]):
+        assert result.status in {"unsafe", "error"}, result
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_connection_is_made(unchecked):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.2)
+        port = server.getsockname()[1]
+        bodies = [
+            f"import socket\nsocket.create_connection(('127.0.0.1', {port}))\nreturn 1",
+            "import ctypes, struct\nc = ctypes.CDLL(None)\ns = c.socket(2, 1, 0)\n"
+            f"address = struct.pack('=HHI8x', 2, {socket.htons(port)}, 0x0100007F)\n"
+            "c.connect(s, address, 16)\nreturn 1",
+        ]
+        for result in unchecked.run([Job(program(body), ["1"]) for body in bodies]):
+            assert result.status in {"unsafe", "error"}, result
+        with pytest.raises(TimeoutError):
+            server.accept()
+
+
+def test_a_secret_of_the_trainer_is_out_of_reach(monkeypatch):
+    monkeypatch.setenv("AZR_SECRET", "t0p-s3cret")
+    with Executor(workers=1, static_check=False) as executor:
+        bodies = [
+            "import os\nreturn dict(os.environ)",
+            "import ctypes\nreturn str(ctypes.CDLL(None).getenv(b'AZR_SECRET'))",
+            "return open(f'/proc/{a}/environ').read()",
+            "import gc\nreturn repr([o for o in gc.get_objects() if isinstance(o, dict)])[:9000]",
+            "import sys\nreturn repr(sys._getframe(2).f_locals)[:9000]",
+        ]
+        results = executor.run([Job(program(b), [str(os.getpid())]) for b in bodies])
+    assert "s3cret" not in repr(results)
+    environment = eval(results[0].outputs[0]) if results[0].outputs[0] else {}
+    assert set(environment) <= {"PYTHONHASHSEED", "LC_ALL", "LC_CTYPE"}
+
+
+def test_a_confined_process_sees_no_other_request(unchecked):
+    spy = "import gc, sys\nfound = repr(gc.get_objects()) + repr(sys._getframe(3).f_locals)\n"
+    jobs = [Job(program(spy + "return ''.join(['needle', str(-7)]) in found"), ["1"])]
+    jobs += [Job(program("return 'needle-7'"), ["1"])] * 3
+    (first, *rest) = unchecked.run(jobs)
+    assert first.outputs == ["False"] or first.status != "ok", first
+    assert all(result.outputs == ["'needle-7'"] for result in rest)
+
+
+def test_the_trainer_never_evaluates_what_programs_return():
+    for text in ["__import__('os').getpid()", "(1).__class__", "open('/etc/passwd')", "[].pop()"]:
+        payload = json.dumps([[["ok", text]]])
+        case = cases.open_case(Job(program("return a"), ["1"]), True)
+        request = Request(1, [case.runnable], 1.0, 1.0, cases=[case])
+        ((outcome,),) = cases.read_reply(request, Reply("", 0, 0.0, payload))
+        assert outcome[0] == "output"
+
+
+# --- contamination ------------------------------------------------------------------------------
+
+POISON = [
+    "import math\nmath.pi = 3\nreturn a",
+    "import math\nmath.floor = lambda x: 99\nreturn a",
+    "import builtins\nbuiltins.len = lambda x: 99\nreturn a",
+    "import builtins\nbuiltins.sorted = None\nreturn a",
+    "import sys\nsys.modules.clear()\nreturn a",
+    "import sys\nsys.setrecursionlimit(30)\nreturn a",
+    "import gc\nfor o in gc.get_objects():\n  if type(o) is dict: o.pop('canonical', 0)\nreturn a",
+    "import json\njson.dumps = lambda x: '[]'\nreturn a",
+]
+
+
+def test_no_program_contaminates_another(unchecked):
+    body = "import math\nreturn [math.pi, math.floor(a), len([a]), sorted('ba')]"
+    victim = Job(program(body), ["1.5"])
+    jobs = [job for body in POISON for job in (Job(program(body), ["1"]), victim)]
+    for _ in range(2):
+        for result in unchecked.run(jobs)[1::2]:
+            assert result.outputs == ["[3.141592653589793, 1, 1, ['a', 'b']]"], result
+
+
+def test_sharing_second_runs_changes_no_verdict(unchecked):
+    texts = [text for text, _, _ in BENIGN.values()] + [program(body) for body in POISON]
+    texts += [text for text, status in FAILING.values() if status in ("output", "error")]
+    texts += ["n = 0\n" + program("global n\nn += 1\nreturn n")]
+    jobs = [Job(text, ["1", "2"]) for text in texts]
+    together = unchecked.run(jobs)
+    with Executor(workers=1, static_check=False, cpu_seconds=0.3, share=1) as alone:
+        for job, one, other in zip(jobs, together, alone.run(jobs), strict=True):
+            assert (one.status, one.outputs) == (other.status, other.outputs), job.program
+
+
+# --- determinism ---------------------------------------------------------------------------------
+
+CHANGING = {
+    "order of a set": "return list({'a', 'b', 'c', 'd', 'e'})",
+    "order of a set of arguments": "return list(set(a * 2))",
+    "order of keys": "d = dict.fromkeys('abcdefg')\nreturn list(d.keys() & set('abcdefgh'))",
+    "hash": "return hash('a')",
+    "parity of a hash": "return [hash(c) % 2 for c in 'abcdefgh']",
+    "address": "return id(object())",
+    "address in text": "return repr(object())",
+    "function in text": "return str(f)",
+}
+CHANGING_UNCHECKED = {
+    "random": "import random\nreturn random.random()",
+    "random bytes": "import os\nreturn os.urandom(8)",
+    "time": "import time\nreturn time.time()",
+    "clock": "import time\nreturn time.perf_counter_ns()",
+    "process": "import sys, os\nreturn os.environ['PYTHONHASHSEED']",
+}
+
+
+@pytest.mark.parametrize("name", CHANGING)
+def test_what_changes_between_interpreters_is_rejected(executor, name):
+    result = run_one(executor, program(CHANGING[name]), "'abcdefgh'")
+    assert (result.status, result.outputs) == ("nondeterministic", [None])
+
+
+@pytest.mark.parametrize("name", CHANGING_UNCHECKED)
+def test_what_changes_between_runs_is_rejected(unchecked, name):
+    result = run_one(unchecked, program(CHANGING_UNCHECKED[name]))
+    assert result.status in {"nondeterministic", "error", "unsafe"}, result
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "n = 0\n" + program("global n\nn += 1\nreturn n"),
+        program("f.n = getattr(f, 'n', 0) + 1\nreturn f.n"),
+        program("b.append(a)\nreturn b", parameters="a, b=[]"),
+    ],
+)
+def test_a_program_that_counts_its_calls_is_rejected(executor, text):
+    result = run_one(executor, text, "1", "2", "3")
+    assert result.status == "nondeterministic", result
+
+
+# --- equality ------------------------------------------------------------------------------------
+
+LIARS = {
+    "equals everything": "class L:\n  def __eq__(self, o): return True\n  __hash__ = None",
+    "an int that lies": "class L(int):\n  def __eq__(s, o): return True\n  __hash__ = int.__hash__",
+    "a str that lies": "class L(str):\n  def __repr__(self): return '1'",
+    "a list that lies": "class L(list):\n  def __repr__(self): return '[1]'",
+    "a dict that lies": "class L(dict):\n  def items(self): return [(1, 1)]",
+    "a bool-like int": "import enum\nclass E(enum.IntEnum):\n  A = 1\ndef L(): return E.A",
+    "a type that lies": "class M(type):\n  __name__ = 'int'\nclass L(metaclass=M): pass",
+}
+
+
+@pytest.mark.parametrize("name", LIARS)
+def test_objects_that_pretend_are_rejected_by_type(executor, name):
+    for value in ("L()", "[L()]", "(1, L())", "{1: L()}"):
+        result = run_one(executor, program(f"return {value}", before=LIARS[name]))
+        assert result.status == "output", (value, result)
+
+
+def test_outputs_are_canonical_and_typed(executor):
+    values = ["True", "1.0", "-0.0", "{3, 1, 2}", "{'b': 1, 'a': 2}", "(1,)", "[]", "set()", "' '"]
+    outputs = run_one(executor, program("return a"), *values).outputs
+    assert outputs == ["True", "1.0", "0.0", "{1, 2, 3}", "{'a': 2, 'b': 1}", *values[5:]]
+
+
+# --- verdicts under load -------------------------------------------------------------------------
+
+
+def test_a_busy_machine_changes_no_verdict():
+    work = program("n = 0\nfor i in range(600_000): n += i % 7\nreturn n")
+    jobs = [Job(work, [str(i)]) for i in range(4)] + [Job(program("while True: pass"), ["1"])]
+    burn = [sys.executable, "-c", "while True: pass"]
+    with Executor(workers=2, cpu_seconds=0.5) as executor:
+        quiet = executor.run(jobs)
+        busy = [subprocess.Popen(burn) for _ in range(4)]
+        try:
+            assert executor.run(jobs) == quiet
+        finally:
+            for process in busy:
+                process.kill()
+                process.wait()
+    assert [result.status for result in quiet] == ["ok"] * 4 + ["timeout"]
+
+
+@pytest.mark.parametrize(
+    "first, alone, status",
+    [
+        (Reply("", 0, 0.14, '[[["ok", "1"]]]'), None, "ok"),
+        (Reply("", 0, 0.29, '[[["ok", "1"]]]'), 0.29, "ok"),
+        (Reply("", 0, 0.59, '[[["ok", "1"]]]'), 0.29, "ok"),
+        (Reply("", 0, 0.29, '[[["ok", "1"]]]'), 0.31, "timeout"),
+        (Reply("wall"), 0.01, "ok"),
+        (Reply("", signal.SIGPROF, 0.6), None, "timeout"),
+    ],
+)
+def test_a_verdict_close_to_the_limit_is_decided_alone(monkeypatch, first, alone, status):
+    with Executor(workers=1, cpu_seconds=0.3) as executor:
+        asked = []
+
+        def run(requests, receive):
+            for request in requests:
+                asked.append(request.seed)
+                assert request.cpu_seconds == 0.6
+                answer = Reply("", 0, alone or 0.01, '[[["ok", "1"]]]')
+                receive(request, first if len(asked) == 1 else answer)
+
+        monkeypatch.setattr(executor._runner, "run", run)
+        (result,) = executor.run([Job(program("return a"), ["1"])])
+        assert result.status == status
+        assert asked.count(1) == (1 if alone is None else 2)
+
+
+# --- surprises -----------------------------------------------------------------------------------
+
+
+def test_an_interrupt_leaves_a_working_executor():
+    with Executor(workers=1) as executor:
+        timer = threading.Timer(0.3, signal.raise_signal, [signal.SIGINT])
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            executor.run([Job(program("while True: pass"), ["1"])] * 50)
+        timer.join()
+        results = executor.run([Job(program(f"return a + {i}"), ["1"]) for i in range(20)])
+        assert [result.outputs for result in results] == [[str(i + 1)] for i in range(20)]
+
+
+def test_an_exception_between_jobs_leaves_a_working_executor():
+    def jobs():
+        for _ in range(5):
+            yield Job(program("return 'late'"), ["1"])
+        raise RuntimeError("from the caller")
+
+    with Executor(workers=1) as executor:
+        with pytest.raises(RuntimeError, match="caller"):
+            executor.run(jobs())
+        assert run_one(executor, program("return a")).outputs == ["1"]
+
+
+def test_killed_zygotes_are_replaced_and_cost_nothing():
+    with Executor(workers=1) as executor:
+        done = threading.Event()
+
+        def assassin():
+            for turn in range(12):
+                if done.wait(0.1):
+                    return
+                os.kill(executor._runner.zygotes[turn % 4].process.pid, signal.SIGKILL)
+
+        thread = threading.Thread(target=assassin)
+        thread.start()
+        try:
+            results = []
+            for i in range(12):
+                results += executor.run([Job(program(f"return a + {i}"), ["1"])] * 20)
+        finally:
+            done.set()
+            thread.join()
+        assert sum(result.status != "ok" for result in results) <= 3  # killed twice in a row
+        assert {r.outputs[0] for r in results if r.status == "ok"} <= set(map(str, range(1, 13)))
+
+
+def test_a_hanging_zygote_is_replaced(monkeypatch):
+    monkeypatch.setattr(zygotes, "START_SECONDS", 1.0)
+    with Executor(workers=1, wall_seconds=1.0) as executor:
+        os.kill(executor._runner.zygotes[0].process.pid, signal.SIGSTOP)
+        assert run_one(executor, program("return a")).outputs == ["1"]
+
+
+def test_a_late_answer_never_meets_another_question():
+    with Executor(workers=1) as executor:
+        zygote = executor._runner.zygotes[0]
+        zygote.send(Request(1, [(program("return 'stale'"), ["1"])], 1.0, 5.0))
+        zygote.pump()
+        assert run_one(executor, program("return 'fresh'")).outputs == ["'fresh'"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("count", [600, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_nothing_is_left_behind_after_many_programs(count):
+    mixed = [text for text, _, _ in BENIGN.values()]
+    mixed += [t for t, status in FAILING.values() if status in ("output", "error", "syntax")]
+    mixed += [program(body) for body, _ in list(SYSTEM_CALLS.values())[:12]]
+    others = children_of(os.getpid())
+    with Executor(workers=2, static_check=False) as executor:
+
+        def footprint():
+            pids = children_of(os.getpid()) - others
+            memory = [int(Path(f"/proc/{p}/statm").read_text().split()[1]) * 4096 for p in pids]
+            own = int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+            return len(pids), len(os.listdir("/proc/self/fd")), own, sum(memory)
+
+        def run(count):
+            return executor.run(
+                Job(f"{mixed[i % len(mixed)]}\n# {i}"[:30_000], ["1"]) for i in range(count)
+            )
+
+        run(200)
+        before = footprint()
+        assert len(run(count)) == count
+        after = footprint()
+        assert after[:2] == before[:2]
+        assert after[2] < before[2] + 20e6 and after[3] < before[3] + 20e6, (before, after)
+    assert children_of(os.getpid()) == others
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_zygotes_do_not_outlive_a_killed_trainer():
+    script = (
+        "import os, sys, threading\nfrom azr_mini.sandbox import Executor, Job\n"
+        "e = Executor(workers=1, cpu_seconds=30)\n"
+        "print(*[z.process.pid for z in e._runner.zygotes], flush=True)\n"
+        "e.run([Job('def f(a):\\n    while True: pass', ['1'])])"
+    )
+    trainer = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    pids = [int(pid) for pid in trainer.stdout.readline().split()]
+    assert pids
+    time.sleep(0.3)
+    trainer.kill()
+    trainer.wait()
+    trainer.stdout.close()
+    deadline = time.monotonic() + 10
+    while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+# --- self-test and refusal -----------------------------------------------------------------------
+
+
+def test_layers_are_reported(unchecked):
+    rows = {row.name: row for row in unchecked.layers()}
+    assert set(selftest.CHECKS) <= set(rows)
+    assert all(row.active for row in rows.values()), rows
+    if sys.platform == "linux":
+        assert {"descriptors", "memory", "cpu", "parent", "privileges", "files"} <= set(rows)
+
+
+BROKEN = {
+    "seccomp": "open a file",
+    "cpu": "burn CPU",
+    "memory": "take memory",
+    "descriptors": "descriptors",
+    "files": "files",
+    "parent": "parent",
+    "privileges": "privileges",
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the layers of Linux")
+@pytest.mark.parametrize("layer", BROKEN)
+def test_the_self_test_notices_a_missing_layer(layer):
+    before = children_of(os.getpid())
+    with pytest.raises(SandboxError, match=BROKEN[layer]) as caught:
+        Executor(workers=1, memory_mb=64, _skip=(layer,))
+    assert "unsafe=True" in str(caught.value)
+    assert children_of(os.getpid()) == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the system calls of Linux")
+def test_without_seccomp_each_forbidden_call_is_noticed():
+    with pytest.raises(SandboxError, match="(?=.*a file)(?=.*a socket)(?=.*a process)"):
+        Executor(workers=1, _skip=("seccomp",))
+
+
+def test_a_python_that_does_not_start_is_one_clear_sentence(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(SandboxError, match="unsafe=True"):
+        Executor(workers=1)
+
+
+def test_an_unknown_platform_is_refused(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(SandboxError, match="win32"):
+        Executor(workers=1)
+
+
+@pytest.mark.parametrize("limit", ["workers", "cpu_seconds", "memory_mb", "share"])
+def test_impossible_limits_are_refused(limit):
+    with pytest.raises(ValueError, match=f"{limit}=0"):
+        Executor(**{limit: 0})
+
+
+def test_unsafe_is_loud_and_works_without_fork(monkeypatch):
+    monkeypatch.setattr(os, "fork", None)
+    with pytest.warns(RuntimeWarning, match="WITHOUT confinement"):
+        executor = Executor(unsafe=True, workers=2, cpu_seconds=0.3, wall_seconds=5.0)
+    with executor:
+        assert [row.active for row in executor.layers()] == [False]
+        names = ["identity", "dataclass", "regular expressions", "print is harmless", "decimal"]
+        jobs = [Job(BENIGN[name][0], [BENIGN[name][1]]) for name in names]
+        for name, result in zip(names, executor.run(jobs), strict=True):
+            assert result.outputs == [BENIGN[name][2]], (name, result)
+        statuses = [
+            run_one(executor, FAILING[name][0]).status == FAILING[name][1]
+            for name in ("endless loop", "big list", "None", "exception", "prose", "huge int")
+        ]
+        assert all(statuses)
+        assert run_one(executor, program(CHANGING["hash"])).status == "nondeterministic"
+        assert run_one(executor, program("import os\nreturn 1")).status == "unsafe"
+
+
+@pytest.mark.parametrize("machine", TABLES)
+def test_every_jump_of_the_filter_stays_inside_it(machine):
+    import struct
+
+    code = list(struct.iter_unpack("HBBI", build_filter(3, machine)))
+    assert 20 < len(code) < 4096
+    for position, (operation, yes, no, value) in enumerate(code):
+        if operation in (0x15, 0x45):
+            assert position + 1 + max(yes, no) < len(code)
+        if operation == 0x06:
+            assert value in (0x7FFF0000, 0x80000000, 0x00050001)
+    assert code[-1] == (0x06, 0, 0, 0x80000000)
+
+
+def test_an_unknown_machine_has_no_filter():
+    with pytest.raises(OSError, match="riscv64"):
+        build_filter(3, "riscv64")
+
+
+def test_limits_of_the_trainer_are_untouched(unchecked):
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 0
+    assert sys.stdout is not None
