@@ -116,10 +116,9 @@ def _accumulate_gradient(
 
 
 def _sampled_logprobs(batch: list[Rollout], like: Tensor) -> Tensor:
-    sampled = torch.zeros_like(like)  # (B, C)
-    for row, rollout in enumerate(batch):
-        sampled[row, : len(rollout.logprobs)] = torch.tensor(rollout.logprobs)
-    return sampled
+    width = like.shape[1]
+    rows = [[*rollout.logprobs, *[0.0] * (width - len(rollout.logprobs))] for rollout in batch]
+    return torch.tensor(rows, dtype=like.dtype, device=like.device)  # (B, C)
 
 
 def _reference_logprobs(state, batch, watched: list[int], like: Tensor) -> Tensor:

@@ -116,6 +116,11 @@ def test_a_solve_batch_is_new_tasks_first_then_different_past_ones():  # definit
         assert len({t.inputs for t in batch[2:]}) == 4
 
 
+def test_a_buffer_that_just_suffices_repeats_nothing():  # definition 13
+    batch = filled(*range(5)).fill(DEDUCTION, [], 5, random.Random(0))
+    assert {t.inputs[0] for t in batch} == set("01234")
+
+
 def test_a_small_buffer_fills_a_batch_with_replacement():  # definition 13
     for type in TaskType:
         batch = seeds().fill(type, [], 8, random.Random(0))
