@@ -27,6 +27,8 @@ class Packing:
 
     places: Tensor  # (N,) entry * L + column
     mask: Tensor  # (E, 1, L, T), added to the attention scores: 0 or MASKED
+    # entries up to `last`, from the previous `last` on, need only their first `width` keys
+    chunks: tuple[tuple[int, int], ...] = ()  # (last, width)
 
     def spread(self, packed: Tensor) -> Tensor:
         """Packed tokens (1, H, N, D) on the grid: (E, H, L, D), zeros where no token sits."""
@@ -175,7 +177,20 @@ def packed_attention(
     if shared > 1:  # heads that share keys become more columns, so that no key is copied
         queries = queries.reshape(shape[0], keys.shape[1], shared * shape[2], shape[3])
         mask = mask.repeat(1, 1, shared, 1)
-    out = scaled_dot_product_attention(queries, keys, values, attn_mask=mask, scale=scaling)
+    parts, first = [], 0
+    for last, width in packing.chunks or [(len(keys), keys.shape[2])]:
+        part = slice(first, last)
+        parts.append(
+            scaled_dot_product_attention(
+                queries[part],
+                keys[part, :, :width],
+                values[part, :, :width],
+                attn_mask=mask[part, ..., :width],
+                scale=scaling,
+            )
+        )
+        first = last
+    out = parts[0] if len(parts) == 1 else torch.cat(parts)
     return packing.collect(out.reshape(*shape[:3], values.shape[3])), None
 
 

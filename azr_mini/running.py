@@ -1,0 +1,202 @@
+"""The running batch of the sampler: its rows, and the keys and values they attend to.
+
+R rows (completions being written) sit in E entries (their prompts). An entry keeps the keys and
+values of its prompt once, and after them those of its rows' tokens, in the order in which they were
+written; a mask tells whose they are. So attention reads a prompt once for all its attempts, and the
+linear layers see only rows that still run.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from azr_mini.packing import EMPTY, SHARED, Packing, as_mask, packed_logits, visible
+from azr_mini.policy import Policy
+
+IDLE = -2  # owner of a column of the grid in which no row runs: it sees only the prompt
+STEPS_BETWEEN_REBUILDS = 16
+WORTH_A_REBUILD = 0.8  # share of the rows that still run: what the others wrote is then dropped
+CHUNKS = 4
+
+
+class RunningBatch:
+    """The rows that run, sorted by entry, and the keys and values of their entries."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy, self.store = policy, KeyValueStore(policy.dtype)
+        none = torch.zeros(0, dtype=torch.long, device=policy.device)
+        self.rows = self.entry = self.number = self.token = self.position = none  # (R,)
+        self.fill = none  # (E,) slots in use
+        self.rows_at_rebuild = 0
+        self.owners = none.reshape(0, 0)  # (E, capacity)
+
+    def admit(self, prompts: list[Sequence[int]], rows: list[range]) -> Tensor:
+        """Adds an entry for each prompt, with these rows; returns their first logits (new R, V)."""
+        device, lengths = self.policy.device, [*map(len, prompts)]
+        counts, columns = [*map(len, rows)], max(lengths)
+        self._rebuild(len(prompts), max(counts), columns)
+        first = len(self.fill) - len(prompts)
+        lengths_ = torch.tensor(lengths, device=device)
+        self.fill[first:] = lengths_
+        column = torch.arange(columns, device=device)
+        filled = column < lengths_[:, None]  # (new E, columns)
+        self.owners[first:, :columns].masked_fill_(filled, SHARED)
+        places = filled.flatten().nonzero()[:, 0]
+        entry, column = places // columns, places % columns
+        # causal order is all the mask needs: what stands after a prompt is padding
+        causal = torch.ones(1, columns, columns, dtype=torch.bool, device=device).tril()
+        packing = _StoredPacking(
+            places,
+            as_mask(causal, self.policy.dtype).expand(len(prompts), -1, -1, -1),
+            store=self.store,
+            slots=(first + entry) * self.store.capacity + column,
+            first_entry=first,
+        )
+        ids = torch.tensor([i for prompt in prompts for i in prompt], device=device)
+        logits = self._forward(ids, column, lengths_.cumsum(0) - 1, packing)
+
+        siblings = torch.tensor(counts, device=device)
+        entry = torch.arange(len(prompts), device=device).repeat_interleave(siblings)
+        self.rows = _append(self.rows, [row for ids in rows for row in ids])
+        self.entry = torch.cat([self.entry, first + entry])
+        self.number = _append(self.number, [1 + k for count in counts for k in range(count)])
+        self.position = torch.cat([self.position, lengths_[entry]])
+        return logits.index_select(0, entry)
+
+    def take(self, tokens: Tensor, done: Tensor) -> None:
+        """Gives the newest len(tokens) rows their token; those that are done leave."""
+        self.token = torch.cat([self.token[: len(self.rows) - len(tokens)], tokens])
+        if done.any():
+            older = done.new_zeros(len(self.rows) - len(done))
+            stay = (~torch.cat([older, done])).nonzero()[:, 0]
+            for name in ("rows", "entry", "number", "position", "token"):
+                setattr(self, name, getattr(self, name)[stay])
+
+    def decode(self) -> Tensor:
+        """One forward pass over the token that each row took last; returns the logits (R, V)."""
+        lane, counts = self._lanes()
+        lanes = int(counts.max())
+        full = int(self.fill.max()) + lanes > self.store.capacity
+        if full or len(self.rows) < WORTH_A_REBUILD * self.rows_at_rebuild:
+            self._rebuild(0, lanes, 0)
+            lane, counts = self._lanes()
+        slot = self.fill[self.entry] + lane
+        self.fill += counts
+        self.owners[self.entry, slot] = self.number
+        chunks = self._chunks()
+        width = max(width for _, width in chunks)
+        seen = visible(self.owners[:, :width], self._lane_owners(lane, lanes))
+        packing = _StoredPacking(
+            self.entry * lanes + lane,
+            as_mask(seen, self.policy.dtype),
+            chunks,
+            self.store,
+            self.entry * self.store.capacity + slot,
+        )
+        logits = self._forward(self.token, self.position, 0, packing)
+        self.position = self.position + 1
+        return logits
+
+    def _chunks(self) -> tuple[tuple[int, int], ...]:
+        """Neighbouring entries and the slots that they use: attention reads no more than that."""
+        size = -(-len(self.fill) // CHUNKS)
+        widths = [int(part.max()) for part in self.fill.split(size)]
+        lasts = [min(size * (k + 1), len(self.fill)) for k in range(len(widths))]
+        return tuple(zip(lasts, (-(-width // 8) * 8 for width in widths), strict=True))
+
+    def _forward(self, ids, positions, keep, packing) -> Tensor:
+        with self.policy.autocast():
+            return packed_logits(self.policy.model, ids, positions, keep, packing)
+
+    def _lanes(self) -> tuple[Tensor, Tensor]:
+        """Each row's number among the running rows of its entry (R,), and their counts (E,)."""
+        counts = torch.bincount(self.entry, minlength=len(self.fill))
+        starts = counts.cumsum(0) - counts
+        return torch.arange(len(self.rows), device=counts.device) - starts[self.entry], counts
+
+    def _lane_owners(self, lane: Tensor, lanes: int) -> Tensor:
+        owners = self.number.new_full((len(self.fill), lanes), IDLE)
+        owners[self.entry, lane] = self.number
+        return owners  # (E, lanes)
+
+    def _rebuild(self, new_entries: int, lanes: int, columns: int) -> None:
+        """Drops the entries and slots of rows that left, and makes room for new ones."""
+        lane, counts = self._lanes()
+        alive = counts.nonzero()[:, 0]  # (K,)
+        width, kept = 0, alive.new_zeros(len(alive), 0)
+        if len(alive):
+            lanes = max(lanes, int(counts.max()))
+            owned = visible(self.owners, self._lane_owners(lane, int(counts.max()))).any(dim=1)
+            owned = owned[alive]
+            self.fill = owned.sum(dim=1)
+            width = int(self.fill.max())
+            kept = owned.logical_not().long().argsort(dim=1, stable=True)[:, :width]  # (K, width)
+        capacity = max(width, columns) + lanes * STEPS_BETWEEN_REBUILDS
+        self.store.rebuild(alive, kept, new_entries, -(-capacity // 8) * 8)
+        owners = self.owners.new_full((len(alive) + new_entries, self.store.capacity), EMPTY)
+        if len(alive):
+            used = torch.arange(width, device=alive.device) < self.fill[:, None]
+            owners[: len(alive), :width] = (
+                self.owners[alive].gather(1, kept).masked_fill(~used, EMPTY)
+            )
+        self.owners = owners
+        self.fill = torch.cat([self.fill[: len(alive)], alive.new_zeros(new_entries)])
+        self.entry = torch.searchsorted(alive, self.entry)
+        self.rows_at_rebuild = len(self.rows)
+
+
+@dataclass(frozen=True)
+class _StoredPacking(Packing):
+    """A packing whose keys and values are kept: queries attend to all that is in the store."""
+
+    store: "KeyValueStore | None" = None
+    slots: Tensor | None = None  # (N,) entry * capacity + slot of each token
+    first_entry: int = 0  # the grid's entries are the store's from here on
+
+    def keys_values(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        entries, _, _, width = self.mask.shape
+        last = self.first_entry + entries
+        kept = self.store.write(layer, key, value, self.slots)
+        keys, values = (x[self.first_entry : last, :width].transpose(1, 2) for x in kept)
+        return keys, values
+
+
+class KeyValueStore:
+    """Keys and values of every layer: `entries` with `capacity` slots each."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        self.dtype, self.entries, self.capacity = dtype, 0, 0
+        self.layers: dict[int, list[Tensor]] = {}  # two (entries, capacity, H, D) a layer
+
+    def write(self, layer: int, key: Tensor, value: Tensor, slots: Tensor) -> list[Tensor]:
+        """Puts packed (1, H, N, D) keys and values into flat `slots` (N,); returns the layer."""
+        if layer not in self.layers:
+            self.layers[layer] = [
+                x.new_zeros(self.entries, self.capacity, x.shape[1], x.shape[3], dtype=self.dtype)
+                for x in (key, value)
+            ]
+        for kept, new in zip(self.layers[layer], (key, value), strict=True):
+            kept.flatten(0, 1).index_copy_(0, slots, new[0].transpose(0, 1).to(self.dtype))
+        return self.layers[layer]
+
+    def rebuild(self, alive: Tensor, kept: Tensor, new_entries: int, capacity: int) -> None:
+        """Keeps of the entries `alive` (K,) the slots `kept` (K, S), moved to the front; makes room
+        for new entries and for `capacity` slots. Memory grows but is never given back.
+        """
+        slots = (alive[:, None] * self.capacity + kept).flatten()
+        entries = max(self.entries, len(alive) + new_entries)
+        capacity = max(self.capacity, capacity)
+        grows = (entries, capacity) != (self.entries, self.capacity)
+        self.entries, self.capacity = entries, capacity
+        for pair in self.layers.values():
+            for index, old in enumerate(pair):
+                moved = old.flatten(0, 1).index_select(0, slots).unflatten(0, kept.shape)
+                if grows:
+                    pair[index] = old = old.new_zeros(entries, capacity, *old.shape[2:])
+                old[: len(alive), : kept.shape[1]] = moved
+
+
+def _append(tensor: Tensor, values: list[int]) -> Tensor:
+    return torch.cat([tensor, tensor.new_tensor(values)])
