@@ -11,7 +11,7 @@ from azr_mini.evaluate.scores import Scores, gains
 from azr_mini.tasks import Role, TaskType
 
 
-def step_line(step, num_steps: int, seconds_left: float | None) -> str:
+def step_line(step, num_steps: int) -> str:
     """One line about one step: solve rates, valid rates, rewards, lengths, time."""
     metrics = step.metrics
 
@@ -23,12 +23,11 @@ def step_line(step, num_steps: int, seconds_left: float | None) -> str:
         f"{t.value[:3]} {metrics.get(f'solve_rate/{t.value}', float('nan')):4.0%}" for t in TaskType
     )
     seconds = sum(value for key, value in metrics.items() if key.startswith("time/"))
-    left = "" if seconds_left is None else f"  ETA {duration(seconds_left)}"
     return (
         f"step {step.step + 1:>4}/{num_steps}  solved {solved}  valid {mean('valid_rate/{}'):4.0%}"
         f"  reward {mean('reward/solve/{}'):+.2f}"
         f"  thinks {mean('thinking_share/solve/{}'):4.0%}"
-        f"  tokens {mean('completion_length/solve/{}/mean'):3.0f}  {seconds:4.1f} s{left}"
+        f"  tokens {mean('completion_length/solve/{}/mean'):3.0f}  {seconds:4.1f} s"
     )
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from azr_mini.config import Config
 from azr_mini.tasks import Rollout, Task, task_from_json
 
 METRICS, ROLLOUTS, HELDOUT = "metrics.jsonl", "rollouts.jsonl.gz", "heldout.jsonl"
@@ -38,16 +39,15 @@ class Run:
         self.record = record
 
     @classmethod
-    def create(cls, folder: Path | str, config, environment: dict | None = None) -> "Run":
-        """A new run; ValueError if something is already in the folder."""
+    def create(cls, folder: Path | str, config: Config, policy=None) -> "Run":
+        """A new run, with the device and the arithmetic of its policy if that is given.
+
+        ValueError if something is already in the folder.
+        """
         folder = Path(folder)
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise ValueError(
-                f"run folder {folder} exists and nothing in it was changed: "
-                "continue it with --resume or name another folder with --run"
-            )
+        require_free(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        record = {"config": config_record(config), **(environment or software())}
+        record = {"config": config_record(config), **environment(policy)}
         _write_whole(folder / "config.json", json.dumps(record, indent=2) + "\n")
         return cls(folder, record)
 
@@ -65,6 +65,30 @@ class Run:
         return cls(Path(folder), record)
 
     # ---- reading
+
+    @property
+    def config(self) -> Config:
+        """The configuration of the run; ValueError if this version does not know it."""
+        try:
+            return Config(**self.record["config"])
+        except TypeError as error:
+            raise ValueError(f"{self.folder} was made by another version: {error}") from error
+
+    def state(self, config: Config | None = None):
+        """The `TrainState` of the last checkpoint, or the one before step 0 if there is none.
+
+        config: the run's own, perhaps with more steps. ValueError if the arithmetic would change.
+        """
+        from azr_mini.train import TrainState
+
+        state = TrainState.create(config or self.config, self.checkpoint_folder)
+        recorded, found = self.record.get("dtype"), dtype_name(state.policy)
+        if recorded and recorded != found:
+            raise ValueError(
+                f"{self.folder} was made with dtype {recorded}, this machine uses {found}: go on "
+                "where it was made or start a new run"
+            )
+        return state
 
     @property
     def metrics(self) -> pd.DataFrame:
@@ -149,7 +173,14 @@ class Run:
             if size > length:
                 os.truncate(path, length)
 
-    def check_same(self, config) -> None:
+    def changes(self, policy) -> list[str]:
+        """What differs from when the run was made, so that going on is not bit for bit the same."""
+        now, before = environment(policy), self.record
+        pairs = [(key, before.get(key), now[key]) for key in ("python", "device", "threads")]
+        pairs += [(key, before["versions"].get(key), now["versions"][key]) for key in PACKAGES]
+        return [f"{key} {new} instead of {old}" for key, old, new in pairs if old != new]
+
+    def check_same(self, config: Config) -> None:
         """ValueError that names the field if the configuration is another; `num_steps` may grow."""
         old, new = self.record["config"], config_record(config)
         for name in [*old, *(n for n in new if n not in old)]:
@@ -180,6 +211,39 @@ class Run:
         shutil.rmtree(old, ignore_errors=True)
 
 
+def require_free(folder: Path) -> None:
+    """ValueError if something is in the folder where a new run should go."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(
+            f"run folder {folder} exists and nothing in it was changed: "
+            "continue it with --resume or name another folder with --run"
+        )
+
+
+def is_run(folder: Path | str) -> bool:
+    """Whether a folder holds a run; a model's folder has a config.json of another kind."""
+    try:
+        return "config" in json.loads(Path(folder, "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError):
+        return False
+
+
+def environment(policy=None) -> dict:
+    """What besides the configuration decides the numbers: versions, device, threads, dtype."""
+    record = software()
+    if policy is not None:
+        import torch
+
+        record |= {"device": policy.device.type, "threads": torch.get_num_threads()}
+        record["dtype"] = dtype_name(policy)
+    return record
+
+
+def dtype_name(policy) -> str:
+    """The arithmetic of a policy, as the configuration spells it."""
+    return str(policy.dtype).removeprefix("torch.")
+
+
 def software() -> dict:
     """Python, platform and versions of the packages that decide the numbers."""
     versions = {}
@@ -195,7 +259,7 @@ def software() -> dict:
     }
 
 
-def config_record(config) -> dict:
+def config_record(config: Config) -> dict:
     """The fields of a configuration as plain JSON values."""
     return json.loads(json.dumps(asdict(config), default=_plain))
 

@@ -1,0 +1,183 @@
+"""The command line: a mistake costs one sentence and nothing else; a small run works."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from made_up_run import made_up_run
+from tiny_models import tiny_policy
+
+from azr_mini.__main__ import COMMANDS, main
+from azr_mini.runs import Run
+from azr_mini.sandbox import SandboxError
+
+ROOT = Path(__file__).resolve().parents[1]
+TINY = ["--num-steps", "2", "--batch-size", "2", "--num-attempts", "2", "--max-new-tokens", "8"]
+TINY += ["--max-prompt-tokens", "256", "--heldout-tasks", "2", "--threads", "1"]
+TINY += ["--dtype", "float32"]
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def model_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    tiny_policy().save(folder)
+    return str(folder)
+
+
+def refused(capsys, *arguments) -> str:
+    """What a command that must end with status 2 says on stderr: one line, nothing on stdout."""
+    assert main([str(argument) for argument in arguments]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("azr-mini: ") and said.count("\n") == 1, said
+    return said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["trane"], ["'trane'", "use train"]),
+        (["train", "--preset", "huge"], ["'huge'", "use one of nano"]),
+        (["train", "--num-attempts", "0"], ["num_attempts is 0", "give 1 or more"]),
+        (["train", "--batch-size", "-3"], ["batch_size is -3", "give 1 or more"]),
+        (["train", "--num-steps", "many"], ["'many'", "--num-steps"]),
+        (["train", "--temperature", "nan"], ["temperature is nan", "give"]),
+        (["train", "--advantage", "best"], ["'best'", "task_relative"]),
+        (["train", "--advantages", "grpo"], ["--advantages", "--help"]),
+        (["train", "--quantize", "nf4"], ["nf4", "lora_rank"]),
+        (["train", "--checkpoint-every", "0"], ["checkpoint_every is 0", "give 1 or more"]),
+        (["train", "--resume"], ["--resume", "--run"]),
+        (["train", "--resume", "--run", "nowhere"], ["nowhere is not a run folder"]),
+        (["train", "--seed-path", "gone.json"], ["gone.json", "does not exist", "restore"]),
+        (["train", "--model", "nobody"], ["'nobody'", "use 'nano'"]),
+        (["evaluate", "nobody"], ["'nobody'", "use 'nano'"]),
+        (["evaluate", "nano", "--benchmarks", "sat"], ["'sat'", "heldout"]),
+        (["evaluate", "nano", "--samples", "0"], ["samples is 0", "give 1 or more"]),
+        (["evaluate", "nano", "--against", "x.json"], ["x.json", "evaluate --json"]),
+        (["plot", "nowhere"], ["nowhere is not a run folder"]),
+        (["show", "nowhere"], ["nowhere is not a run folder"]),
+    ],
+)
+def test_a_mistake_is_one_sentence_that_names_the_value(
+    capsys, tmp_path, model_folder, arguments, words
+):
+    if "--seed-path" in arguments:
+        arguments = [*arguments, "--model", model_folder, "--max-prompt-tokens", "256"]
+    said = refused(capsys, *arguments)
+    assert all(word in said for word in words), said
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_damaged_seed_file_is_named(capsys, tmp_path, model_folder):
+    (tmp_path / "seeds.json").write_text("{")
+    options = ["--model", model_folder, "--seed-path", "seeds.json", *TINY]
+    assert "seeds.json is damaged" in refused(capsys, "train", *options)
+
+
+def test_an_existing_run_folder_is_left_alone(capsys, tmp_path):
+    run = made_up_run(tmp_path / "mine", num_steps=1)
+    before = {path: path.read_bytes() for path in run.folder.iterdir()}
+    said = refused(capsys, "train", "--run", "mine")
+    assert "mine exists" in said and "--resume" in said
+    assert {path: path.read_bytes() for path in run.folder.iterdir()} == before
+
+
+def test_going_on_with_another_configuration_names_the_field(capsys, tmp_path):
+    made_up_run(tmp_path / "mine", num_steps=1)
+    said = refused(capsys, "train", "--run", "mine", "--resume", "--seed", "7")
+    assert "seed = 0, not 7" in said
+
+
+def test_without_a_sandbox_nothing_starts(capsys, tmp_path, monkeypatch, model_folder):
+    def broken(*arguments, **options):
+        raise SandboxError("programs cannot be confined here: use Linux")
+
+    monkeypatch.setattr("azr_mini.sandbox.executor.self_test", broken)
+    assert main(["train", "--model", model_folder, *TINY]) == 2
+    assert "cannot be confined here" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_error_of_a_library_keeps_its_traceback(monkeypatch):
+    def fails(arguments):
+        return json.loads("{")
+
+    monkeypatch.setitem(COMMANDS, "plot", (fails, ""))
+    with pytest.raises(json.JSONDecodeError):
+        main(["plot"])
+
+
+def test_help_needs_no_torch():
+    program = (
+        "import sys; from azr_mini.__main__ import main\n"
+        "assert main(['--help']) == 0\n"
+        "heavy = {'torch', 'transformers', 'matplotlib', 'pandas'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert all(command in done.stdout for command in COMMANDS)
+
+
+def test_a_small_run_from_end_to_end(capsys, tmp_path, model_folder):
+    assert main(["train", "--model", model_folder, *TINY]) == 0
+    said = capsys.readouterr().out
+    run = Run.open(tmp_path / "runs" / "nano-1")
+    assert run.step == 2 and [r["step"] for r in run.heldout] == [0, 0, 2, 2]
+    assert "step    1/2" in said and "Held-out accuracy, temperature 1" in said
+    figures = sorted((run.folder / "figures").glob("*.png"))
+    assert len(figures) == 9 and all(path.name in said for path in figures)
+
+    assert main(["evaluate", str(run.folder), "--limit", "2", "--json", "score.json"]) == 0
+    assert "pass@4" in capsys.readouterr().out
+    assert main(["evaluate", model_folder, "--limit", "2", "--against", "score.json"]) == 0
+    assert "against score.json" in capsys.readouterr().out
+    assert "score.json exists" in refused(capsys, "evaluate", model_folder, "--json", "score.json")
+
+    # what the reader sees next: more steps of the same run, and a second run beside it
+    longer = ["--run", str(run.folder), "--resume", "--num-steps", "3"]
+    assert main(["train", *longer]) == 0
+    assert Run.open(run.folder).step == 3
+    assert "going on after 2 steps" in capsys.readouterr().out
+    assert main(["train", "--model", model_folder, *TINY, "--heldout-tasks", "0"]) == 0
+    assert (tmp_path / "runs" / "nano-2").exists()
+
+
+def test_show_filters_and_prints_text(capsys, tmp_path):
+    made_up_run(tmp_path / "mine", num_steps=2)
+    wanted = ["--step", "1", "--role", "solve", "--type", "abduction", "--reward", ">0"]
+    assert main(["show", "mine", *wanted, "--limit", "2"]) == 0
+    said = capsys.readouterr().out
+    assert said.count("step 1  solve abduction: correct") == 2
+    assert "f(0) -> " in said and "--- completion" in said
+    assert main(["show", "mine", "--reward", "7"]) == 0
+    assert "no rollout" in capsys.readouterr().out
+    assert "reward is 'high'" in refused(capsys, "show", "mine", "--reward", "high")
+
+
+def test_model_text_cannot_command_the_terminal():
+    from azr_mini.report import printable
+
+    assert printable("a\x1b[2J\x07\ud800\nb") == "a\\x1b[2J\\x07\\ud800\nb"
+
+
+def test_plot_draws_a_run_where_it_is_told(capsys, tmp_path):
+    made_up_run(tmp_path / "mine", num_steps=3)
+    assert main(["plot", "mine", "--out", "elsewhere"]) == 0
+    paths = capsys.readouterr().out.split()
+    assert len(paths) == 9 and all((tmp_path / path).exists() for path in paths)
+
+
+def test_doctor_names_every_layer_and_what_is_missing(capsys):
+    status = main(["doctor"])
+    said = capsys.readouterr().out
+    assert status == ("MISSING" in said)
+    names = ("python", "torch", "cpu", "held-out set", "sandbox: files")
+    assert all(name in said for name in names)
