@@ -18,6 +18,7 @@ LAYERS = [
     ["rewards", "buffer", "validate", "behaviour"],
     ["packing"],
     ["policy"],
+    ["running"],
     ["sampler", "sampler_vllm"],
     ["selfplay", "step_metrics"],
     ["config"],
@@ -33,7 +34,9 @@ LAYERS = [
     ["__main__"],
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
-TORCH = {"policy", "packing", "sampler", "sampler_vllm", "trr", "learner", "train", "runs", "nano"}
+TORCH = {
+    "policy", "packing", "running", "sampler", "sampler_vllm", "trr", "learner", "train", "runs", "nano",
+}  # fmt: skip
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
 
 
