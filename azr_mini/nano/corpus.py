@@ -33,14 +33,7 @@ from azr_mini.tasks import Role, Task, TaskType, Triple
 from azr_mini.values import canonical, parse_arguments
 
 NUM_INDUCTION_INPUTS = 6
-MIX = {  # share of documents
-    (Role.SOLVE, TaskType.DEDUCTION): 0.30,
-    (Role.SOLVE, TaskType.ABDUCTION): 0.30,
-    (Role.SOLVE, TaskType.INDUCTION): 0.20,
-    (Role.PROPOSE, TaskType.DEDUCTION): 0.07,
-    (Role.PROPOSE, TaskType.ABDUCTION): 0.07,
-    (Role.PROPOSE, TaskType.INDUCTION): 0.06,
-}
+FORMATS = tuple((role, type) for role in (Role.SOLVE, Role.PROPOSE) for type in TaskType)
 IDENTITY = Triple("def f(a):\n    return a", "'Hello World'", "'Hello World'")
 
 
@@ -56,10 +49,11 @@ class Document:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How hard the programs are and how often a solver's document thinks."""
+    """How hard the programs are, how often a solver thinks, and the share of each format."""
 
     operations: tuple[float, ...] = (0.25, 0.25, 0.25, 0.15, 0.10)  # weights of 1, 2, 3, ...
     think: float = 0.5
+    mix: tuple[float, ...] = (0.30, 0.30, 0.20, 0.07, 0.07, 0.06)  # weights of FORMATS
 
 
 def draw_program(rng: random.Random, recipe: Recipe, excluded: frozenset[str]) -> Program:
@@ -216,7 +210,7 @@ def random_document(
         TaskType.INDUCTION: induction_document,
     }
     while True:
-        role, type = rng.choices(list(MIX), list(MIX.values()))[0]
+        role, type = rng.choices(FORMATS, recipe.mix)[0]
         program = draw_program(rng, recipe, excluded)
         if role is Role.PROPOSE:
             document = proposal_document(rng, recipe, type, program, excluded)

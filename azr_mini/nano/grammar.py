@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from azr_mini.values import canonical
 
-MAX_INT, MAX_ITEMS, MAX_CHARS = 400, 6, 12
-LETTERS = "abcdefghijklmnopqrstuvwxyz"
+MAX_INT, MAX_ITEMS, MAX_CHARS = 99, 5, 8  # small tables: a model this size learns each operation
+LETTERS = "abcdefgh"
 NAMES = "abcdefgh"
 
 
@@ -50,38 +50,37 @@ def _first(x):
 
 OPERATIONS = (
     # int -> int
-    Operation("add", ("int",), "int", "{0} + {c}", lambda x, c: x + c, _between(1, 12), 3),
-    Operation("subtract", ("int",), "int", "{0} - {c}", lambda x, c: x - c, _between(1, 12), 3),
-    Operation("times", ("int",), "int", "{0} * {c}", lambda x, c: x * c, _between(2, 5), 3),
-    Operation("divide", ("int",), "int", "{0} // {c}", lambda x, c: x // c, _between(2, 4), 1.5),
-    Operation("remainder", ("int",), "int", "{0} % {c}", lambda x, c: x % c, _between(2, 9), 1.5),
-    Operation("from", ("int",), "int", "{c} - {0}", lambda x, c: c - x, _between(5, 30), 1),
+    Operation("add", ("int",), "int", "{0} + {c}", lambda x, c: x + c, _between(1, 9), 3),
+    Operation("subtract", ("int",), "int", "{0} - {c}", lambda x, c: x - c, _between(1, 9), 3),
+    Operation("times", ("int",), "int", "{0} * {c}", lambda x, c: x * c, _between(2, 3), 3),
+    Operation("divide", ("int",), "int", "{0} // {c}", lambda x, c: x // c, _between(2, 3), 1.5),
+    Operation("remainder", ("int",), "int", "{0} % {c}", lambda x, c: x % c, _between(2, 5), 1.5),
     Operation("negate", ("int",), "int", "-{0}", lambda x: -x),
     Operation("absolute", ("int",), "int", "abs({0})", abs),
-    Operation("atleast", ("int",), "int", "max({0}, {c})", max, _between(0, 20)),
-    Operation("atmost", ("int",), "int", "min({0}, {c})", min, _between(0, 20)),
+    Operation("atleast", ("int",), "int", "max({0}, {c})", max, _between(1, 9)),
+    Operation("atmost", ("int",), "int", "min({0}, {c})", min, _between(1, 9)),
     Operation("plus", ("int", "int"), "int", "{0} + {1}", lambda x, y: x + y, None, 2),
     Operation("minus", ("int", "int"), "int", "{0} - {1}", lambda x, y: x - y, None, 2),
     Operation("larger", ("int", "int"), "int", "max({0}, {1})", max),
     # list of ints
     Operation("sort", ("ints",), "ints", "sorted({0})", sorted, None, 2),
     Operation("reverse", ("ints",), "ints", "{0}[::-1]", lambda x: x[::-1], None, 2),
-    Operation("append", ("ints",), "ints", "{0} + [{c}]", lambda x, c: x + [c], _between(0, 15), 2),
+    Operation("append", ("ints",), "ints", "{0} + [{c}]", lambda x, c: x + [c], _between(0, 9), 2),
     Operation("append", ("ints", "int"), "ints", "{0} + [{1}]", lambda x, y: x + [y]),
     Operation("rest", ("ints",), "ints", "{0}[1:]", lambda x: x[1:]),
     Operation("front", ("ints",), "ints", "{0}[:-1]", lambda x: x[:-1]),
     Operation("take", ("ints",), "ints", "{0}[:{c}]", lambda x, c: x[:c], _between(1, 3)),
     Operation(
         "addeach", ("ints",), "ints", "[v + {c} for v in {0}]",
-        lambda x, c: [v + c for v in x], _between(1, 9), 2,
+        lambda x, c: [v + c for v in x], _between(1, 5), 2,
     ),
     Operation(
         "timeseach", ("ints",), "ints", "[v * {c} for v in {0}]",
-        lambda x, c: [v * c for v in x], _between(2, 4), 2,
+        lambda x, c: [v * c for v in x], _between(2, 3), 2,
     ),
     Operation(
         "keepabove", ("ints",), "ints", "[v for v in {0} if v > {c}]",
-        lambda x, c: [v for v in x if v > c], _between(1, 10), 2,
+        lambda x, c: [v for v in x if v > c], _between(1, 7), 2,
     ),
     Operation(
         "keepeven", ("ints",), "ints", "[v for v in {0} if v % 2 == 0]",
@@ -118,23 +117,23 @@ OPERATIONS = (
     Operation("second", ("pair",), "int", "{0}[1]", lambda x: x[1]),
     Operation(
         "table", ("ints",), "dict", "{{v: v + {c} for v in {0}}}",
-        lambda x, c: {v: v + c for v in x}, _between(1, 5), 0.5,
+        lambda x, c: {v: v + c for v in x}, _between(1, 5), 0.3,
     ),
     Operation("values", ("dict",), "ints", "list({0}.values())", lambda x: list(x.values())),
     Operation("count", ("dict",), "int", "len({0})", len),
     Operation("span", ("int",), "ints", "list(range({0}))", lambda x: list(range(x)), None, 0.7),
-    Operation("above", ("int",), "bool", "{0} > {c}", lambda x, c: x > c, _between(0, 20), 0.5),
+    Operation("above", ("int",), "bool", "{0} > {c}", lambda x, c: x > c, _between(0, 12), 0.5),
     Operation(
         "contains", ("ints",), "bool", "{c} in {0}", lambda x, c: c in x, _between(0, 9), 0.4,
     ),
 )  # fmt: skip
 
 CONDITIONS = (
-    Operation("above", ("int",), "bool", "{0} > {c}", lambda x, c: x > c, _between(0, 15), 3),
-    Operation("below", ("int",), "bool", "{0} < {c}", lambda x, c: x < c, _between(0, 15), 2),
+    Operation("above", ("int",), "bool", "{0} > {c}", lambda x, c: x > c, _between(1, 9), 3),
+    Operation("below", ("int",), "bool", "{0} < {c}", lambda x, c: x < c, _between(1, 9), 2),
     Operation("even", ("int",), "bool", "{0} % 2 == 0", lambda x: x % 2 == 0, None, 2),
-    Operation("long", ("ints",), "bool", "len({0}) > {c}", lambda x, c: len(x) > c, _between(1, 4)),
-    Operation("long", ("str",), "bool", "len({0}) > {c}", lambda x, c: len(x) > c, _between(1, 4)),
+    Operation("long", ("ints",), "bool", "len({0}) > {c}", lambda x, c: len(x) > c, _between(1, 3)),
+    Operation("long", ("str",), "bool", "len({0}) > {c}", lambda x, c: len(x) > c, _between(1, 3)),
     Operation("contains", ("str",), "bool", "{c} in {0}", lambda x, c: c in x, _letter),
 )
 
@@ -416,15 +415,11 @@ def random_value(rng: random.Random, kind: str) -> object:
     """A plain value of a parameter type, small enough for the nano model."""
     match kind:
         case "int":
-            return rng.randint(0, 30) if rng.random() < 0.85 else rng.randint(-12, -1)
+            return rng.randint(0, 12) if rng.random() < 0.85 else rng.randint(-5, -1)
         case "ints":
-            low = -5 if rng.random() < 0.15 else 0
-            return [
-                rng.randint(low, 15)
-                for _ in range(rng.choices((1, 2, 3, 4, 5), (1, 3, 5, 4, 2))[0])
-            ]
+            return [rng.randint(0, 9) for _ in range(rng.choices((1, 2, 3, 4), (1, 3, 4, 3))[0])]
         case "str":
-            return "".join(rng.choices(LETTERS, k=rng.randint(1, 5)))
+            return "".join(rng.choices(LETTERS, k=rng.randint(1, 4)))
     raise AssertionError(kind)
 
 
@@ -437,7 +432,7 @@ def nearby_value(rng: random.Random, value: object) -> object:
     """A value that differs a little from the given one: a plausible wrong guess."""
     match value:
         case int():
-            return value + rng.choice((-4, -3, -2, -1, 1, 2, 3, 4))
+            return value + rng.choice((-3, -2, -1, 1, 2, 3))
         case str():
             letters = list(value)
             roll = rng.random()
@@ -455,11 +450,11 @@ def nearby_value(rng: random.Random, value: object) -> object:
                 del items[rng.randrange(len(items))]
             elif roll < 0.4 and len(items) > 1:
                 items.reverse()
-            elif roll < 0.5 and len(items) < 5:
-                items.append(rng.randint(0, 15))
+            elif roll < 0.5 and len(items) < 4:
+                items.append(rng.randint(0, 9))
             else:
                 at = rng.randrange(len(items))
-                items[at] = nearby_value(rng, items[at])
+                items[at] = rng.randint(0, 9)
             return items
     raise AssertionError(value)
 

@@ -12,9 +12,12 @@ import torch.nn.functional as F
 
 from azr_mini.nano.corpus import Document, Recipe, random_document
 from azr_mini.nano.tokenizer import build_tokenizer
+from azr_mini.tasks import Role
 
-EASY = (0.80, 0.14, 0.04, 0.01, 0.01)  # weights of 1, 2, 3, ... operations at the start
-HARD = (0.22, 0.25, 0.25, 0.17, 0.11)  # and at the end
+# single steps first: weights of programs with 1, 2, 3, ... operations, and of the six formats
+EASY = Recipe((0.80, 0.12, 0.04, 0.02, 0.02), mix=(0.60, 0.22, 0.08, 0.03, 0.03, 0.04))
+HARD = Recipe((0.22, 0.25, 0.25, 0.17, 0.11), mix=(0.32, 0.30, 0.20, 0.06, 0.06, 0.06))
+PROPOSAL_WEIGHT = 0.2  # of a proposal's tokens: most are free choices, nothing to learn from
 POOL = 2048  # documents that are sorted by length together, so that little is padding
 
 
@@ -24,9 +27,9 @@ class PretrainConfig:
 
     out: Path = Path("data/nano_base")
     """Folder to write."""
-    tokens: int = 60_000_000
+    tokens: int = 30_000_000
     """Tokens to train on, prompts included."""
-    batch_tokens: int = 8192
+    batch_tokens: int = 4096
     """Tokens in an optimizer step."""
     hidden_size: int = 256
     """Width of the model."""
@@ -34,15 +37,15 @@ class PretrainConfig:
     """Number of layers."""
     intermediate_size: int = 512
     """Width of the MLP."""
-    matrix_learning_rate: float = 0.02
+    matrix_learning_rate: float = 0.01
     """Muon's step for the weight matrices."""
-    learning_rate: float = 0.003
+    learning_rate: float = 0.0015
     """AdamW's step for embeddings and norms."""
     curriculum: float = 0.35
     """Share of the tokens over which programs grow from one operation to several."""
     think: float = 0.4
     """Share of a solver's documents that think first."""
-    prompt_weight: float = 0.1
+    prompt_weight: float = 0.0
     """Weight of prompt tokens in the loss; completion tokens have 1."""
     seed: int = 0
     """Seed of the weights and of the corpus."""
@@ -77,10 +80,14 @@ def make_model(config: PretrainConfig, vocab_size: int):
 
 
 def recipe_at(progress: float, config: PretrainConfig) -> Recipe:
-    """The mix of program sizes after this share of the tokens: single steps first."""
+    """The mix of program sizes and formats after this share of the tokens."""
     t = min(1.0, progress / config.curriculum)
-    mixed = tuple((1 - t) * easy + t * hard for easy, hard in zip(EASY, HARD, strict=True))
-    return Recipe(operations=mixed, think=config.think)
+
+    def between(easy: tuple[float, ...], hard: tuple[float, ...]) -> tuple[float, ...]:
+        return tuple((1 - t) * e + t * h for e, h in zip(easy, hard, strict=True))
+
+    operations = between(EASY.operations, HARD.operations)
+    return Recipe(operations, config.think, between(EASY.mix, HARD.mix))
 
 
 def learning_rate_at(progress: float) -> float:
@@ -88,12 +95,15 @@ def learning_rate_at(progress: float) -> float:
     return min(1.0, progress / 0.01, max(0.02, (1.0 - progress) / 0.4))
 
 
-def encode(tokenizer, documents: list[Document]) -> list[tuple[list[int], int]]:
-    """(token ids with end of sequence, prompt length) of each document."""
+def encode(tokenizer, documents: list[Document]) -> list[tuple[list[int], int, float]]:
+    """(token ids with end of sequence, prompt length, loss weight) of each document."""
     prompts = tokenizer([d.prompt for d in documents], add_special_tokens=False).input_ids
     completions = tokenizer([d.completion for d in documents], add_special_tokens=False).input_ids
     eos = tokenizer.eos_token_id
-    return [(p + c + [eos], len(p)) for p, c in zip(prompts, completions, strict=True)]
+    return [
+        (p + c + [eos], len(p), PROPOSAL_WEIGHT if d.role is Role.PROPOSE else 1.0)
+        for d, p, c in zip(documents, prompts, completions, strict=True)
+    ]
 
 
 def batches(
@@ -119,7 +129,7 @@ def batches(
         rng.shuffle(groups)
         for group in groups:
             yield collate(group, config.prompt_weight)
-            seen += sum(len(ids) for ids, _ in group)
+            seen += sum(len(ids) for ids, _, _ in group)
         pool_number += 1
 
 
@@ -129,16 +139,16 @@ def padded_width(length: int) -> int:
 
 
 def collate(
-    rows: list[tuple[list[int], int]], prompt_weight: float
+    rows: list[tuple[list[int], int, float]], prompt_weight: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Right-padded ids and the loss weight of predicting each of them, both (B, T)."""
-    width = padded_width(max(len(ids) for ids, _ in rows))
+    width = padded_width(max(len(ids) for ids, _, _ in rows))
     ids = torch.zeros(len(rows), width, dtype=torch.long)  # 0 is padding
     weights = torch.zeros(len(rows), width)
-    for r, (row, prompt_length) in enumerate(rows):
+    for r, (row, prompt_length, weight) in enumerate(rows):
         ids[r, : len(row)] = torch.tensor(row)
         weights[r, 1:prompt_length] = prompt_weight
-        weights[r, prompt_length : len(row)] = 1.0
+        weights[r, prompt_length : len(row)] = weight
     return ids, weights
 
 

@@ -1,4 +1,8 @@
-"""The nano vocabulary: 256 bytes, the prompt tags, and the pieces of Python in its grammar."""
+"""The nano vocabulary: bytes, prompt tags, pieces of Python, and the numbers 10 to 99.
+
+With a token for each two-digit number an addition is one step; digit by digit a model this small
+had learned 7 % of one-operation additions when it had learned 98 % of negations.
+"""
 
 import re
 
@@ -14,8 +18,7 @@ PIECES = (
     "[::-1]", "[1:]", "[:-1]", "[:", "[0]", "[-1]", "[1]", ".upper()", ".values()", " + [",
     "[v + ", "[v * ", "[v for v in ", " for v in ", "{v: v + ", "for v in ", "for i in range(",
     "True", "False", "None", "if True", "if False", "Hello", "World", "set()",
-    "import ", "class ", "lambda ", "while ", "not ", " and ", " or ", "elif ", "print(",
-    ".append(", ".lower()", ".replace(", ".split(", ".items()", ".get(", "enumerate(", "zip(",
+    *map(str, range(10, 100)),
 )  # fmt: skip
 WORDS = tuple(
     sorted(
@@ -26,8 +29,7 @@ WORDS = tuple(
 
 def vocabulary() -> list[str]:
     """Every piece that is a token of its own besides bytes and tags, longest first."""
-    spaced = {" " + word for word in WORDS} | set(WORDS)
-    return sorted({*PIECES, *spaced}, key=lambda piece: (-len(piece), piece))
+    return sorted({*PIECES, *WORDS}, key=lambda piece: (-len(piece), piece))
 
 
 def build_tokenizer():
