@@ -9,6 +9,7 @@ import dataclasses
 import io
 import itertools
 import json
+import os
 import re
 import signal
 import statistics
@@ -226,7 +227,8 @@ class Interrupts:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
-        say("finishing this step; once more throws it away")
+        # not print: it may have been interrupted in the middle of itself
+        os.write(2, b"\nfinishing this step and saving; once more throws the step away\n")
 
 
 def _record_heldout(run, state, executor, limit: int) -> None:
@@ -397,9 +399,17 @@ def doctor(arguments: list[str]) -> int:
 
 def pretrain_nano(arguments: list[str]) -> int:
     """Makes the nano base."""
-    from azr_mini.nano.pretrain import PretrainConfig, main
+    from azr_mini.nano.pretrain import PretrainConfig, pretrain
 
-    main(parse(PretrainConfig, "pretrain-nano", arguments))
+    config = parse(PretrainConfig, "pretrain-nano", arguments)
+    started = None
+    for record in pretrain(config):
+        now = (time.time(), record["tokens"])
+        started = started or now
+        rate = (now[1] - started[1]) / max(1e-9, now[0] - started[0])
+        left = f", {(config.tokens - now[1]) / rate / 60:.0f} min left" if rate else ""
+        say(f"{now[1] / 1e6:7.2f} M tokens  loss {record['loss']:.3f}{left}")
+    say(f"written: {config.out}")
     return 0
 
 

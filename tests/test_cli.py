@@ -135,9 +135,10 @@ def test_a_small_run_from_end_to_end(capsys, tmp_path, model_folder):
     figures = sorted((run.folder / "figures").glob("*.png"))
     assert len(figures) == 9 and all(path.name in said for path in figures)
 
-    assert main(["evaluate", str(run.folder), "--limit", "2", "--json", "score.json"]) == 0
+    few = ["--limit", "2", "--max-new-tokens", "8"]
+    assert main(["evaluate", str(run.folder), *few, "--json", "score.json"]) == 0
     assert "pass@4" in capsys.readouterr().out
-    assert main(["evaluate", model_folder, "--limit", "2", "--against", "score.json"]) == 0
+    assert main(["evaluate", model_folder, *few, "--against", "score.json"]) == 0
     assert "against score.json" in capsys.readouterr().out
     assert "score.json exists" in refused(capsys, "evaluate", model_folder, "--json", "score.json")
 
