@@ -4,7 +4,7 @@ import json
 import random
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -12,6 +12,7 @@ import torch.nn.functional as F
 
 from azr_mini.nano.corpus import Document, Recipe, random_document
 from azr_mini.nano.tokenizer import build_tokenizer
+from azr_mini.resources import data_path
 from azr_mini.tasks import Role
 
 # single steps first: weights of programs with 1, 2, 3, ... operations, and of the six formats
@@ -53,6 +54,8 @@ class PretrainConfig:
     """CPU threads."""
     resume: bool = False
     """Go on from the state in the folder."""
+    device: str = "cpu"
+    """cpu or cuda."""
 
 
 def make_model(config: PretrainConfig, vocab_size: int):
@@ -107,30 +110,33 @@ def encode(tokenizer, documents: list[Document]) -> list[tuple[list[int], int, f
 
 
 def batches(
-    tokenizer, config: PretrainConfig, excluded: frozenset[str], start: int = 0
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """(ids, loss weights) of about `batch_tokens` tokens each, (B, T), without end.
+    tokenizer, config: PretrainConfig, excluded: frozenset[str], pool: int, seen: int
+) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
+    """(pool number, ids, loss weights), both (B, T), of about `batch_tokens` tokens, without end.
 
-    The pool with number k depends on (seed, k) alone, so a run can go on from any pool.
+    A pool's documents depend on the seed, its number and the tokens seen before it, so a run goes
+    on with the pool after the last one that it finished.
     """
-    seen, pool_number = start, 0
     while True:
-        rng = random.Random(f"{config.seed}/{pool_number}/{start}")
+        rng = random.Random(f"{config.seed}/{pool}")
         recipe = recipe_at(seen / config.tokens, config)
-        pool = encode(tokenizer, [random_document(rng, recipe, excluded) for _ in range(POOL)])
-        pool.sort(key=lambda row: len(row[0]))
-        groups, group = [], []
-        for row in pool:
-            if (len(group) + 1) * padded_width(len(row[0])) > config.batch_tokens:
-                groups.append(group)
-                group = []
-            group.append(row)
-        groups.append(group)
+        rows = encode(tokenizer, [random_document(rng, recipe, excluded) for _ in range(POOL)])
+        groups = grouped(rows, config.batch_tokens)
         rng.shuffle(groups)
         for group in groups:
-            yield collate(group, config.prompt_weight)
-            seen += sum(len(ids) for ids, _, _ in group)
-        pool_number += 1
+            yield pool, *collate(group, config.prompt_weight)
+        seen += sum(len(ids) for ids, _, _ in rows)
+        pool += 1
+
+
+def grouped(rows: list[tuple[list[int], int, float]], batch_tokens: int) -> list[list]:
+    """The rows by length, in groups of at most `batch_tokens` padded tokens."""
+    groups: list[list] = [[]]
+    for row in sorted(rows, key=lambda row: len(row[0])):
+        if (len(groups[-1]) + 1) * padded_width(len(row[0])) > batch_tokens:
+            groups.append([])
+        groups[-1].append(row)
+    return groups
 
 
 def padded_width(length: int) -> int:
@@ -179,64 +185,92 @@ def excluded_programs(path: Path) -> frozenset[str]:
     return frozenset(program_key(row["program"]) for row in rows)
 
 
-def pretrain(config: PretrainConfig, heldout: Path, report=lambda record: None) -> None:
-    """Trains and writes the model, its tokenizer and `pretrain_log.jsonl` under `config.out`."""
+@dataclass
+class Progress:
+    """How far pre-training has come."""
+
+    pool: int = 0
+    seen: int = 0  # tokens
+    step: int = 0
+    seconds: float = 0.0
+
+
+def pretrain(config: PretrainConfig) -> Iterator[dict]:
+    """Trains the base and writes it under `config.out`; yields a record every 50 steps.
+
+    A checkpoint is written every five minutes, between two pools, and at the end.
+    """
     torch.set_num_threads(config.threads)
     tokenizer = build_tokenizer()
-    model = make_model(config, vocab_size=-(-len(tokenizer) // 64) * 64)
+    model = make_model(config, vocab_size=-(-len(tokenizer) // 64) * 64).to(config.device)
     optimizers = make_optimizers(model, config)
-    config.out.mkdir(parents=True, exist_ok=True)
-    state_path = config.out.parent / (config.out.name + "_state.pt")
-    seen, step, spent = 0, 0, 0.0
-    if config.resume:
-        state = torch.load(state_path, weights_only=True)
-        model.load_state_dict(state["model"])
-        for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
-        seen, step, spent = state["seen"], state["step"], state["spent"]
-    base_rates = [o.param_groups[0]["lr"] for o in optimizers]
-    if config.resume:
-        base_rates = [config.matrix_learning_rate, config.learning_rate]
-    began, last_saved, running = time.time() - spent, time.time(), None
-    stream = batches(tokenizer, config, excluded_programs(heldout), seen)
-    while seen < config.tokens:
-        ids, weights = next(stream)
-        for optimizer, rate in zip(optimizers, base_rates, strict=True):
-            optimizer.param_groups[0]["lr"] = rate * learning_rate_at((seen + 1) / config.tokens)
-            optimizer.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16):
-            loss = loss_of(model, ids, weights)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optimizer in optimizers:
-            optimizer.step()
-        seen, step = seen + int((ids != 0).sum()), step + 1
-        running = loss.item() if running is None else 0.98 * running + 0.02 * loss.item()
-        if step % 50 == 0 or seen >= config.tokens:
-            seconds = time.time() - began
-            report(
-                {"step": step, "tokens": seen, "loss": round(running, 4), "seconds": round(seconds)}
-            )
-        if time.time() - last_saved > 300 or seen >= config.tokens:
+    progress = load_state(model, optimizers, config) if config.resume else Progress()
+    excluded = excluded_programs(data_path("nano_heldout.jsonl"))
+    stream = batches(tokenizer, config, excluded, progress.pool, progress.seen)
+    began, last_saved, loss = time.time() - progress.seconds, time.time(), None
+    while progress.seen < config.tokens:
+        pool, ids, weights = next(stream)
+        if pool > progress.pool and time.time() - last_saved > 300:
+            progress.pool, progress.seconds = pool, time.time() - began
+            save(model, tokenizer, optimizers, progress, config)
             last_saved = time.time()
-            save(model, tokenizer, config)
-            torch.save(
-                {
-                    "model": model.state_dict(),
-                    "optimizers": [o.state_dict() for o in optimizers],
-                    "seen": seen,
-                    "step": step,
-                    "spent": time.time() - began,
-                },
-                state_path,
-            )
+        new = train_step(model, optimizers, ids, weights, progress.seen / config.tokens, config)
+        loss = new if loss is None else 0.98 * loss + 0.02 * new
+        progress.pool, progress.step = pool, progress.step + 1
+        progress.seen += int((ids != 0).sum())
+        progress.seconds = time.time() - began
+        if progress.step % 50 == 0 or progress.seen >= config.tokens:
+            yield {
+                "step": progress.step,
+                "tokens": progress.seen,
+                "loss": round(loss, 4),
+                "seconds": round(progress.seconds),
+            }
+    save(model, tokenizer, optimizers, progress, config)
 
 
-def save(model, tokenizer, config: PretrainConfig) -> None:
-    """Writes the model in bfloat16 with its tokenizer, in Hugging Face format."""
+def train_step(model, optimizers, ids, weights, done: float, config: PretrainConfig) -> float:
+    """One optimizer step after this share of the tokens; returns the loss in nats."""
+    rates = (config.matrix_learning_rate, config.learning_rate)
+    for optimizer, rate in zip(optimizers, rates, strict=True):
+        optimizer.param_groups[0]["lr"] = rate * learning_rate_at(done)
+        optimizer.zero_grad()
+    with torch.autocast(config.device, torch.bfloat16):
+        loss = loss_of(model, ids.to(config.device), weights.to(config.device))
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    for optimizer in optimizers:
+        optimizer.step()
+    return loss.item()
+
+
+STATE = "training_state.pt"
+
+
+def load_state(model, optimizers, config: PretrainConfig) -> Progress:
+    """Restores what `save` wrote; ValueError if there is nothing to go on with."""
+    path = config.out / STATE
+    if not path.is_file():
+        raise ValueError(f"{path} does not exist: start without --resume")
+    state = torch.load(path, map_location=config.device, weights_only=True)
+    model.load_state_dict(state["model"])
+    for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
+        optimizer.load_state_dict(saved)
+    return Progress(**state["progress"])
+
+
+def save(model, tokenizer, optimizers, progress: Progress, config: PretrainConfig) -> None:
+    """Writes the model in bfloat16 with its tokenizer in Hugging Face format, and the state."""
     from transformers import LlamaForCausalLM
 
     copy = LlamaForCausalLM(model.config)
     copy.load_state_dict(model.state_dict())
     copy.to(torch.bfloat16).save_pretrained(config.out)
     tokenizer.save_pretrained(config.out)
+    state = {
+        "model": model.state_dict(),
+        "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+        "progress": asdict(progress),
+    }
+    torch.save(state, config.out / (STATE + ".new"))
+    (config.out / (STATE + ".new")).replace(config.out / STATE)
