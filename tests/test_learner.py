@@ -179,6 +179,12 @@ def test_a_thrown_away_gradient_does_not_hurt_the_next_update():
     assert torch.equal(weights_of(state.policy), after(BIG, ROLLOUTS)[0])
 
 
+def test_each_update_starts_from_a_clean_gradient():
+    _, once = after(BIG, ROLLOUTS, learning_rate=1e-6)
+    _, twice = after(replace(BIG, updates_per_step=2), ROLLOUTS, learning_rate=1e-6)
+    assert twice["grad_norm"] == pytest.approx(once["grad_norm"], rel=1e-3)
+
+
 def test_long_gradients_are_scaled_down():
     new, metrics = after(replace(BIG, max_grad_norm=0.01), ROLLOUTS)
     moved = (new - weights_of(tiny_policy())).norm()
