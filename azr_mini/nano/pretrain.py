@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
+from safetensors.torch import load_file
 
 from azr_mini.nano.corpus import Document, Recipe, random_document
 from azr_mini.nano.tokenizer import build_tokenizer
@@ -60,6 +61,10 @@ class PretrainConfig:
     """CPU threads."""
     resume: bool = False
     """Go on from the state in the folder."""
+    start_from: Path | None = None
+    """Folder of a model whose weights to start from; None: random ones."""
+    minutes: float | None = None
+    """Stop after this time instead of after `tokens`."""
     device: str = "cpu"
     """cpu or cuda."""
 
@@ -90,7 +95,7 @@ def make_model(config: PretrainConfig, vocab_size: int):
 
 def recipe_at(progress: float, config: PretrainConfig) -> Recipe:
     """The mix of program sizes and formats after this share of the tokens."""
-    t = min(1.0, progress / config.curriculum)
+    t = min(1.0, progress / config.curriculum) if config.curriculum else 1.0
 
     def between(easy: tuple[float, ...], hard: tuple[float, ...]) -> tuple[float, ...]:
         return tuple((1 - t) * e + t * h for e, h in zip(easy, hard, strict=True))
@@ -238,23 +243,25 @@ def pretrain(config: PretrainConfig) -> Iterator[dict]:
     tokenizer = build_tokenizer()
     model = make_model(config, vocab_size=-(-len(tokenizer) // 64) * 64).to(config.device)
     optimizers = make_optimizers(model, config)
+    if config.start_from:
+        weights = load_file(config.start_from / "model.safetensors")
+        model.load_state_dict(weights, strict=False)  # tied: the head is the embedding
     progress = load_state(model, optimizers, config) if config.resume else Progress()
     excluded = excluded_programs(data_path("nano_heldout.jsonl"))
     stream = batches(tokenizer, config, excluded, progress.pool, progress.seen)
     began, last_saved, loss = time.time() - progress.seconds, time.time(), None
-    while progress.seen < config.tokens:
+    while (done := share_done(progress, config)) < 1.0:
         pool, ids, weights = next(stream)
         if pool > progress.pool and time.time() - last_saved > 300:
             progress.pool, progress.seconds = pool, time.time() - began
             save(model, tokenizer, optimizers, progress, config)
             last_saved = time.time()
-        done = progress.seen / config.tokens
         new, num_tokens = train_step(model, optimizers, ids, weights, done, config)
         loss = new if loss is None else 0.98 * loss + 0.02 * new
         progress.pool, progress.step = pool, progress.step + 1
         progress.seen += num_tokens
         progress.seconds = time.time() - began
-        if progress.step % 50 == 0 or progress.seen >= config.tokens:
+        if progress.step % 50 == 0 or share_done(progress, config) >= 1.0:
             yield {
                 "step": progress.step,
                 "tokens": progress.seen,
@@ -262,6 +269,13 @@ def pretrain(config: PretrainConfig) -> Iterator[dict]:
                 "seconds": round(progress.seconds),
             }
     save(model, tokenizer, optimizers, progress, config)
+
+
+def share_done(progress: Progress, config: PretrainConfig) -> float:
+    """The share of the tokens, or of the minutes, that is behind us."""
+    if config.minutes is not None:
+        return progress.seconds / (60 * config.minutes)
+    return progress.seen / config.tokens
 
 
 def train_step(

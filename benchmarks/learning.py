@@ -1,0 +1,162 @@
+"""Does the default run learn, and what would have happened without it? Runs and controls.
+
+    python benchmarks/learning.py                # every row, about an hour on two CPU cores
+    python benchmarks/learning.py --rows seed0   # some of them, added to the results so far
+
+Each row is a subprocess with the command line of the package, on the same held-out tasks, one after
+the other. Writes docs/results/learning.json; the runs stay in runs/learning/.
+"""
+
+import argparse
+import json
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from azr_mini.evaluate.scores import correct_from_json, gains  # noqa: E402
+from benchmarks.base import hardware  # noqa: E402
+
+RESULTS = ROOT / "docs/results/learning.json"
+RUNS = ROOT / "runs/learning"
+TASKS = 200  # held-out tasks of each type, as `make train` uses
+TRAINED = {
+    "seed0": ["--seed", "0"],
+    "seed1": ["--seed", "1"],
+    "seed2": ["--seed", "2"],
+    "rewards shuffled": ["--seed", "0", "--shuffle-rewards"],
+    "proposer frozen": ["--seed", "0", "--no-train-proposer"],
+}
+FORCED = {"base forced to think": "think", "base forced to answer": "answer"}
+PRETRAINED = "same minutes of pre-training"
+
+
+def command(*words: str) -> list[str]:
+    """A command of the package for this interpreter."""
+    return [sys.executable, "-m", "azr_mini", *words]
+
+
+def timed(words: list[str]) -> float:
+    """Runs it, showing what it prints; returns wall seconds. CalledProcessError if it fails."""
+    print("$ " + shlex.join(["python", *words[1:]]), flush=True)
+    began = time.time()
+    subprocess.run(words, cwd=ROOT, check=True)
+    return time.time() - began
+
+
+def trained(name: str) -> dict:
+    """A self-play run: held-out scores before and after."""
+    folder = RUNS / name.replace(" ", "-")
+    shutil.rmtree(folder, ignore_errors=True)
+    words = command("train", "--run", str(folder.relative_to(ROOT)), *TRAINED[name])
+    seconds = timed(words)
+    lines = [json.loads(line) for line in (folder / "heldout.jsonl").read_text().splitlines()]
+    rows = (folder / "metrics.jsonl").read_text().splitlines()
+    metrics = [json.loads(line) for line in rows]
+    steps = sum(v for m in metrics for k, v in m.items() if k.startswith("time/"))
+    config = json.loads((folder / "config.json").read_text())["config"]
+    return {
+        "command": shlex.join(["python", *words[1:]]),
+        "seconds": round(seconds),
+        "training_seconds": round(steps),
+        "seconds_per_step": round(steps / len(metrics), 2),
+        "num_steps": config["num_steps"],
+        "before": {kind: line for kind, line in zip(("sampled", "greedy"), lines[:2], strict=True)},
+        "after": {kind: line for kind, line in zip(("sampled", "greedy"), lines[-2:], strict=True)},
+    }
+
+
+def evaluated(model: str, *options: str) -> dict:
+    """Held-out scores of a model, sampled and greedy."""
+    path = RUNS / "evaluation.json"
+    path.unlink(missing_ok=True)
+    words = command("evaluate", model, "--limit", str(TASKS), "--json", str(path), *options)
+    seconds = timed(words)
+    record = json.loads(path.read_text())
+    return {
+        "command": shlex.join(["python", *words[1:]]),
+        "seconds": round(seconds),
+        "after": {kind: record[kind] for kind in ("sampled", "greedy")},
+    }
+
+
+def pretrained(seconds: float) -> dict:
+    """The base after as many seconds of more pre-training on the hardest documents."""
+    folder = RUNS / "more-pretraining"
+    shutil.rmtree(folder, ignore_errors=True)
+    words = command(
+        "pretrain-nano", "--start-from", "data/nano_base", "--out", str(folder),
+        "--curriculum", "0", "--minutes", f"{seconds / 60:.2f}",
+        "--matrix-learning-rate", "0.002", "--learning-rate", "0.0003",
+    )  # fmt: skip
+    spent = timed(words)
+    found = evaluated(str(folder))
+    return {
+        **found,
+        "command": shlex.join(["python", *words[1:]]),
+        "pretrain_seconds": round(spent),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    rows = [*TRAINED, *FORCED, PRETRAINED]
+    parser.add_argument("--rows", nargs="*", choices=rows, default=rows)
+    options = parser.parse_args()
+    RUNS.mkdir(parents=True, exist_ok=True)
+    record = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"rows": {}}
+    for name in options.rows:
+        if name in TRAINED:
+            row = trained(name)
+        elif name in FORCED:
+            row = evaluated("nano", "--forced", FORCED[name])
+        else:
+            row = pretrained(record["rows"]["seed0"]["training_seconds"])
+        record["rows"][name] = row
+        record |= {
+            "command": "python benchmarks/learning.py",
+            "hardware": hardware(),
+            "python": platform.python_version(),
+            "held_out_tasks_per_type": TASKS,
+        }
+        RESULTS.write_text(json.dumps(record) + "\n")
+    print("\n".join(table(record)))
+
+
+def table(record: dict) -> list[str]:
+    """The rows as Markdown: accuracy by type after, and the gain of the mean over the base."""
+    base = record["rows"]["seed0"]["before"]
+    lines = [
+        "| | deduction | abduction | induction | mean, temperature 1 | mean, greedy |",
+        "|---|---|---|---|---|---|",
+        "| base | " + " | ".join(cells(base, None)) + " |",
+    ]
+    for name, row in record["rows"].items():
+        start = row.get("before", base)
+        lines.append(f"| {name} | " + " | ".join(cells(row["after"], start)) + " |")
+    return lines
+
+
+def cells(after: dict, before: dict | None) -> list[str]:
+    """Accuracy by type at temperature 1; the means with their gain and its 95 % interval."""
+    accuracy = [100 * c.mean() for c in correct_from_json(after["sampled"])]
+    found = [f"{value:.1f}" for value in accuracy]
+    for kind in ("sampled", "greedy"):
+        mean = 100 * sum(c.mean() for c in correct_from_json(after[kind])) / 3
+        text = f"{mean:.1f}"
+        if before is not None:
+            gain = gains(before[kind], after[kind])[-1].gain
+            low, high = 100 * gain.low, 100 * gain.high
+            text += f" ({100 * gain.estimate:+.1f}, {low:+.1f} to {high:+.1f})"
+        found.append(text)
+    return found
+
+
+if __name__ == "__main__":
+    main()
