@@ -37,7 +37,7 @@ class Packing:
         tokens = packed[0].transpose(0, 1).to(self.mask.dtype)  # (N, H, D)
         if len(tokens) < entries * columns:
             grid = tokens.new_zeros(entries * columns, heads, width)
-            tokens = grid.index_copy(0, self.places, tokens)
+            tokens = grid.index_copy_(0, self.places, tokens)
         return tokens.reshape(entries, columns, heads, width).transpose(1, 2)
 
     def collect(self, grid: Tensor) -> Tensor:
@@ -209,8 +209,10 @@ def install(model) -> None:
     model.set_attn_implementation(ATTENTION)
 
 
-def packed_logits(model, ids: Tensor, positions: Tensor, keep: Tensor, packing: Packing) -> Tensor:
-    """Next-token logits after the packed tokens with indices `keep`: (K, V), and no others.
+def packed_logits(
+    model, ids: Tensor, positions: Tensor, keep: Tensor | int, packing: Packing
+) -> Tensor:
+    """Next-token logits after the packed tokens with indices `keep`: (K, V); 0 keeps all.
 
     ids, positions: (N,).
     """

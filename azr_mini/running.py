@@ -55,7 +55,7 @@ class RunningBatch:
             first_entry=first,
         )
         ids = torch.tensor([i for prompt in prompts for i in prompt], device=device)
-        logits = self._forward(ids, column, lengths_.cumsum(0) - 1, packing)
+        logits = packed_logits(self.policy.model, ids, column, lengths_.cumsum(0) - 1, packing)
 
         siblings = torch.tensor(counts, device=device)
         entry = torch.arange(len(prompts), device=device).repeat_interleave(siblings)
@@ -95,7 +95,7 @@ class RunningBatch:
             self.store,
             self.entry * self.store.capacity + slot,
         )
-        logits = self._forward(self.token, self.position, 0, packing)
+        logits = packed_logits(self.policy.model, self.token, self.position, 0, packing)
         self.position = self.position + 1
         return logits
 
@@ -105,10 +105,6 @@ class RunningBatch:
         widths = [int(part.max()) for part in self.fill.split(size)]
         lasts = [min(size * (k + 1), len(self.fill)) for k in range(len(widths))]
         return tuple(zip(lasts, (-(-width // 8) * 8 for width in widths), strict=True))
-
-    def _forward(self, ids, positions, keep, packing) -> Tensor:
-        with self.policy.autocast():
-            return packed_logits(self.policy.model, ids, positions, keep, packing)
 
     def _lanes(self) -> tuple[Tensor, Tensor]:
         """Each row's number among the running rows of its entry (R,), and their counts (E,)."""
@@ -157,9 +153,9 @@ class _StoredPacking(Packing):
 
     def keys_values(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         entries, _, _, width = self.mask.shape
-        last = self.first_entry + entries
+        part = slice(self.first_entry, self.first_entry + entries)
         kept = self.store.write(layer, key, value, self.slots)
-        keys, values = (x[self.first_entry : last, :width].transpose(1, 2) for x in kept)
+        keys, values = (x[part, :width].transpose(1, 2) for x in kept)
         return keys, values
 
 
@@ -167,35 +163,41 @@ class KeyValueStore:
     """Keys and values of every layer: `entries` with `capacity` slots each."""
 
     def __init__(self, dtype: torch.dtype) -> None:
-        self.dtype, self.entries, self.capacity = dtype, 0, 0
-        self.layers: dict[int, list[Tensor]] = {}  # two (entries, capacity, H, D) a layer
+        self.dtype, self.entries, self.capacity, self.size = dtype, 0, 0, 0
+        # two (size, H, D) a layer, of which the first entries * capacity are in use; never NaN,
+        # because attention multiplies what it may not see by zero
+        self.layers: dict[int, list[Tensor]] = {}
 
     def write(self, layer: int, key: Tensor, value: Tensor, slots: Tensor) -> list[Tensor]:
-        """Puts packed (1, H, N, D) keys and values into flat `slots` (N,); returns the layer."""
+        """Puts packed (1, H, N, D) keys and values into flat `slots` (N,); returns all of the
+        layer's, two (entries, capacity, H, D).
+        """
         if layer not in self.layers:
             self.layers[layer] = [
-                x.new_zeros(self.entries, self.capacity, x.shape[1], x.shape[3], dtype=self.dtype)
+                x.new_zeros(self.size, x.shape[1], x.shape[3], dtype=self.dtype)
                 for x in (key, value)
             ]
         for kept, new in zip(self.layers[layer], (key, value), strict=True):
-            kept.flatten(0, 1).index_copy_(0, slots, new[0].transpose(0, 1).to(self.dtype))
-        return self.layers[layer]
+            kept.index_copy_(0, slots, new[0].transpose(0, 1).to(self.dtype))
+        shape, used = (self.entries, self.capacity), self.entries * self.capacity
+        return [kept[:used].unflatten(0, shape) for kept in self.layers[layer]]
 
     def rebuild(self, alive: Tensor, kept: Tensor, new_entries: int, capacity: int) -> None:
         """Keeps of the entries `alive` (K,) the slots `kept` (K, S), moved to the front; makes room
         for new entries and for `capacity` slots. Memory grows but is never given back.
         """
+        entries, (count, width) = len(alive) + new_entries, kept.shape
         slots = (alive[:, None] * self.capacity + kept).flatten()
-        entries = max(self.entries, len(alive) + new_entries)
-        capacity = max(self.capacity, capacity)
-        grows = (entries, capacity) != (self.entries, self.capacity)
+        grows = entries * capacity > self.size
+        if grows:  # by half at least: each time touches all of it
+            self.size = max(entries * capacity, self.size * 3 // 2)
         self.entries, self.capacity = entries, capacity
         for pair in self.layers.values():
             for index, old in enumerate(pair):
-                moved = old.flatten(0, 1).index_select(0, slots).unflatten(0, kept.shape)
+                moved = old.index_select(0, slots).unflatten(0, kept.shape)
                 if grows:
-                    pair[index] = old = old.new_zeros(entries, capacity, *old.shape[2:])
-                old[: len(alive), : kept.shape[1]] = moved
+                    pair[index] = old = old.new_zeros(self.size, *old.shape[1:])
+                old[: entries * capacity].unflatten(0, (entries, capacity))[:count, :width] = moved
 
 
 def _append(tensor: Tensor, values: list[int]) -> Tensor:

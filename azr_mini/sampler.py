@@ -28,7 +28,7 @@ class Completion:
 class Sampler:
     """Writes completions with `policy`, at most `max_batch` at a time."""
 
-    def __init__(self, policy: Policy, max_batch: int = 256) -> None:
+    def __init__(self, policy: Policy, max_batch: int = 512) -> None:
         if max_batch < 1:
             raise ValueError(f"max_batch is {max_batch}: give 1 or more")
         self.policy, self.max_batch = policy, max_batch
@@ -69,19 +69,19 @@ class Sampler:
             device=self.policy.device,
         )
         batch = RunningBatch(self.policy)
-        while waiting or len(batch.rows):
-            entering = self._entering(waiting, len(batch.rows), prompt_ids, num_completions)
-            if entering:
-                logits = batch.admit(
-                    [prompt_ids[ids[0] // num_completions] for ids in entering], entering
-                )
-                new = batch.rows[len(batch.rows) - len(logits) :]
-            else:
-                logits, new = batch.decode(), batch.rows
-            position = written.lengths[new]
-            tokens, logprobs = draw(logits, keys[new], position, temperature, top_p)
-            ended = written.add(new, tokens, logprobs)
-            batch.take(tokens, ended | (position + 1 >= limits[new // num_completions]))
+        with self.policy.autocast():  # around the loop: the weights are cast once
+            while waiting or len(batch.rows):
+                entering = self._entering(waiting, len(batch.rows), prompt_ids, num_completions)
+                if entering:
+                    prompts = [prompt_ids[ids[0] // num_completions] for ids in entering]
+                    logits = batch.admit(prompts, entering)
+                    new = batch.rows[len(batch.rows) - len(logits) :]
+                else:
+                    logits, new = batch.decode(), batch.rows
+                position = written.lengths[new]
+                tokens, logprobs = draw(logits, keys[new], position, temperature, top_p)
+                ended = written.add(new, tokens, logprobs)
+                batch.take(tokens, ended | (position + 1 >= limits[new // num_completions]))
         done = iter(written.completions())
         return [[next(done) for _ in range(num_completions)] for _ in prompt_ids]
 
