@@ -91,7 +91,9 @@ class Policy:
             )
         log_p = torch.log_softmax(logits.float(), dim=-1)  # (K, V)
         entropies = -(log_p.exp() * log_p).sum(dim=-1)  # (K,)
-        targets = torch.tensor([i for row in completions for i in row], device=self.device)
+        targets = torch.tensor(
+            [i for row in completions for i in row], dtype=torch.long, device=self.device
+        )
         log_p = log_p.index_select(0, batch.predicted_by).gather(1, targets[:, None])[:, 0]
 
         lengths = torch.tensor([*map(len, completions)], device=self.device)

@@ -1,12 +1,15 @@
 """Advantages against NumPy, the loss against formulas written by hand."""
 
 import math
+from collections import defaultdict
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_models import tiny_policy
 
 from azr_mini.tasks import Role, TaskType
 from azr_mini.trr import (
@@ -324,3 +327,75 @@ def test_unknown_switches_say_what_to_use():
         loss_weights(lengths, "a", loss_norm="x")
     with pytest.raises(ValueError, match="needs norm_tokens"):
         loss_weights(lengths, "a", loss_norm="constant")
+
+
+@pytest.mark.parametrize(
+    ("loss_type", "loss_norm"),
+    [("bnpo", "token_mean"), ("grpo", "sequence_mean"), ("dr_grpo", "constant")],
+)
+def test_loss_equals_trls(loss_type, loss_norm):
+    """TRL's own loss on the same log-probabilities; with one group the three norms coincide."""
+    trainer = pytest.importorskip("trl.trainer.grpo_trainer", reason="trl is not installed")
+    _, groups, _, mask, logprobs, old = random_batch(seed=11)
+    advantages, reference, entropies = torch.randn(24), old + 0.1, torch.rand(24, 7)
+    settings = SimpleNamespace(  # what `_compute_loss` reads of a trainer
+        _get_per_token_logps_and_entropies=lambda *a, **k: (logprobs, entropies, None),
+        aux_loss_enabled=False,
+        top_entropy_quantile=1.0,
+        off_policy_mask_threshold=None,
+        importance_sampling_level="token",
+        beta=0.3,
+        loss_type=loss_type,
+        epsilon_low=0.1,
+        epsilon_high=0.25,
+        use_vllm=False,
+        max_completion_length=50,
+        model=SimpleNamespace(training=False),
+        args=SimpleNamespace(delta=None, use_bias_correction_kl=False),
+        _entropy_bonus_enabled=False,
+        accelerator=SimpleNamespace(gather=lambda x: x, reduce=lambda x, reduction: x),
+        _metrics=defaultdict(lambda: defaultdict(list)),
+    )
+    ids = torch.zeros(24, 7, dtype=torch.long)
+    theirs = trainer.GRPOTrainer._compute_loss(
+        settings,
+        None,
+        {
+            "prompt_ids": ids,
+            "prompt_mask": ids,
+            "completion_ids": ids,
+            "completion_mask": mask.int(),
+            "advantages": advantages,
+            "old_per_token_logps": old,
+            "ref_per_token_logps": reference,
+        },
+    )
+    weights = loss_weights(
+        mask.sum(1), groups, group_weight="tokens", loss_norm=loss_norm, norm_tokens=50
+    )
+    ours = micro_batch_loss(
+        logprobs,
+        old,
+        advantages,
+        mask,
+        weights,
+        clip_low=0.1,
+        clip_high=0.25,
+        ref_logprobs=reference,
+        kl_coef=0.3,
+    )
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_a_rewarded_completion_becomes_more_likely():
+    policy = tiny_policy()
+    prompts, completions = [[5, 6, 7]] * 3, [[8, 9, 1], [10, 1], [11, 12, 13, 1]]
+    rewards, groups = torch.tensor([1.0, 0.0, -1.0]), ["g"] * 3
+    advantages = task_relative_advantages(rewards, groups)
+    before, _, mask = policy.logprobs(prompts, completions)
+    policy_loss(before, before.detach(), advantages, mask, groups).backward()
+    torch.optim.SGD(policy.parameters(), lr=0.01).step()
+    with torch.no_grad():
+        after, _, _ = policy.logprobs(prompts, completions)
+    change = (after - before.detach()).sum(1)
+    assert change[0] > 0 > change[2]
