@@ -6,7 +6,8 @@ model stays in evaluation mode (no dropout), so that what sampled a token also s
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -237,7 +238,8 @@ def _load(name, source, quantize, weights, compute, device):
         options["device_map"] = {"": device}
     try:
         tokenizer = AutoTokenizer.from_pretrained(source)
-        model = AutoModelForCausalLM.from_pretrained(source, **options).to(device)
+        with _no_progress_bar():
+            model = AutoModelForCausalLM.from_pretrained(source, **options).to(device)
     except ImportError as error:
         raise ValueError(f"cannot load {name!r} in 4 bits: pip install bitsandbytes") from error
     except (OSError, ValueError, KeyError) as error:
@@ -250,6 +252,20 @@ def _load(name, source, quantize, weights, compute, device):
             module.support_avx512bf16_for_cpu = False
     model.name_or_path = name  # what an adapter's folder remembers as its base
     return model, tokenizer
+
+
+@contextmanager
+def _no_progress_bar() -> Iterator[None]:
+    """The package is quiet; transformers would show one for every model that it loads."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _stop_ids(model, tokenizer) -> tuple[int, ...]:

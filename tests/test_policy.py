@@ -189,6 +189,13 @@ def test_plain_use_of_the_model_is_unchanged():
     assert torch.equal(policy.model.generate(ids, **settings), untouched.generate(ids, **settings))
 
 
+def test_loading_is_quiet(tmp_path, capfd):
+    tiny_policy().save(tmp_path)
+    capfd.readouterr()
+    load_policy(str(tmp_path), device="cpu")
+    assert capfd.readouterr() == ("", "")
+
+
 def test_saved_policy_loads_bit_for_bit(tmp_path):
     policy = tiny_policy("qwen2")
     policy.save(tmp_path / "model")
