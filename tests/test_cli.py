@@ -60,6 +60,7 @@ def refused(capsys, *arguments) -> str:
         (["evaluate", "nano", "--benchmarks", "sat"], ["'sat'", "heldout"]),
         (["evaluate", "nano", "--samples", "0"], ["samples is 0", "give 1 or more"]),
         (["evaluate", "nano", "--against", "x.json"], ["x.json", "evaluate --json"]),
+        (["pretrain-nano", "--out", "MODEL"], ["MODEL holds a model", "--out"]),
         (["plot", "nowhere"], ["nowhere is not a run folder"]),
         (["show", "nowhere"], ["nowhere is not a run folder"]),
     ],
@@ -67,6 +68,8 @@ def refused(capsys, *arguments) -> str:
 def test_a_mistake_is_one_sentence_that_names_the_value(
     capsys, tmp_path, model_folder, arguments, words
 ):
+    arguments = [model_folder if argument == "MODEL" else argument for argument in arguments]
+    words = [word.replace("MODEL", model_folder) for word in words]
     if "--seed-path" in arguments:
         arguments = [*arguments, "--model", model_folder, "--max-prompt-tokens", "256"]
     said = refused(capsys, *arguments)

@@ -31,6 +31,7 @@ LAYERS = [
     ["nano"],
     ["doctor", "options"],
     ["report"],
+    ["commands"],
     ["__main__"],
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

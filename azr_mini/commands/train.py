@@ -1,0 +1,154 @@
+"""The command `train`: a new run or one that goes on, with progress, saving and a result table."""
+
+import dataclasses
+import itertools
+import statistics
+import time
+from collections import deque
+from pathlib import Path
+
+from rich import progress
+
+from azr_mini import options as opt
+from azr_mini.commands.console import (
+    CONSOLE,
+    PROGRAM,
+    Interrupts,
+    parse,
+    quiet_transformers,
+    say,
+)
+from azr_mini.commands.evaluate import both_ways
+from azr_mini.config import Config
+from azr_mini.presets import preset
+
+STEPS_BEFORE_ETA = 3
+
+
+def train(arguments: list[str]) -> int:
+    """Trains, or goes on; prints the table before/after and the paths of the figures."""
+    options, run = _train_options(arguments)
+    config, folder = options.config, options.run
+    say(f"{config.num_steps} steps of self-play with {config.model}, seed {config.seed}: {folder}")
+    from azr_mini.sandbox import Executor
+
+    quiet_transformers()
+    with Executor(unsafe=options.unsafe) as executor:
+        run, state = _open_or_create(run, folder, config)
+        try:
+            if state.step == 0 and options.heldout_tasks:
+                _record_heldout(run, state, executor, options.heldout_tasks)
+            finished = _self_play(run, state, executor, options)
+            if finished and run.heldout:  # the same tasks as before, also of a run that goes on
+                first = next(iter(run.heldout[0]["types"].values()))
+                _record_heldout(run, state, executor, len(first["correct"]))
+        except KeyboardInterrupt:
+            finished = False
+        if not finished:
+            say(f"stopped; the first {run.step} of {config.num_steps} steps are saved")
+            say(f"go on with: {PROGRAM} train --run {folder} --resume")
+            return 130
+    _print_results(run)
+    return 0
+
+
+def _train_options(arguments: list[str]):
+    """The options, on top of the preset or of the run to be resumed; and that run, or None."""
+    from azr_mini.runs import Run, require_free
+
+    name, folder = (_value_of(flag, arguments) for flag in ("--preset", "--run"))
+    start, run = preset(name or "nano"), None
+    if "--resume" in arguments:
+        if folder is None:
+            raise ValueError("--resume without --run: name the run folder to go on with")
+        run = Run.open(folder)
+        start = start if name else run.config
+    options = parse(opt.TrainOptions, "train", arguments, opt.TrainOptions(config=start))
+    if run is not None:
+        run.check_same(options.config)
+        return options, run
+    options = dataclasses.replace(options, run=options.run or _next_folder(options.preset))
+    require_free(options.run)
+    return options, None
+
+
+def _value_of(flag: str, arguments: list[str]) -> str | None:
+    """The value of a flag that decides what the defaults of the others are."""
+    for word, following in itertools.pairwise([*arguments, ""]):
+        if word == flag:
+            return following
+        if word.startswith(flag + "="):
+            return word.partition("=")[2]
+    return None
+
+
+def _next_folder(name: str) -> Path:
+    folders = (Path("runs", f"{name}-{number}") for number in itertools.count(1))
+    return next(folder for folder in folders if not folder.exists())
+
+
+
+def _open_or_create(run, folder: Path, config: Config):
+    from azr_mini.runs import Run
+    from azr_mini.train import TrainState
+
+    if run is None:
+        state = TrainState.create(config)  # before the folder: a wrong model leaves nothing behind
+        return Run.create(folder, config, state.policy), state
+    state = run.state(config)
+    for change in run.changes(state.policy):
+        say(f"note: {change}, so it will not be bit for bit the run that was not stopped")
+    run.rewind()
+    say(f"going on after {state.step} steps")
+    return run, state
+
+
+def _self_play(run, state, executor, options: opt.TrainOptions) -> bool:
+    """Trains to the last step, appending and saving; False if Ctrl-C ended it earlier."""
+    from azr_mini.report import duration, step_line
+    from azr_mini.train import train as self_play
+
+    num_steps, times = options.config.num_steps, deque(maxlen=10)
+    columns = (progress.BarColumn(), progress.TextColumn("{task.fields[eta]}"))
+    bar = progress.Progress(*columns, console=CONSOLE, disable=not CONSOLE.is_terminal)
+    with Interrupts() as interrupts, bar:
+        shown = bar.add_task("self-play", total=num_steps, completed=state.step, eta="")
+        began = time.perf_counter()
+        for step in self_play(options.config, state, executor):
+            run.append(step)
+            stop = interrupts.asked  # read once: what is not saved must not be left
+            if stop or state.step == num_steps or state.step % options.checkpoint_every == 0:
+                run.checkpoint(state)
+            times.append(time.perf_counter() - began)
+            began += times[-1]
+            left = statistics.median(times) * (num_steps - state.step)
+            eta = f"ETA {duration(left)}" if len(times) >= STEPS_BEFORE_ETA else ""
+            say(f"{step_line(step, num_steps)}  {eta}")
+            bar.update(shown, completed=state.step, eta=eta)
+            if stop:
+                break
+    return state.step == num_steps
+
+
+
+def _record_heldout(run, state, executor, limit: int) -> None:
+    """Adds the sampled and the greedy accuracy of the policy as it is now to the run."""
+    length = run.config.max_new_tokens
+    found = both_ways(state.policy, executor, limit, max_new_tokens=length)
+    for scores in found:
+        run.append_heldout({"step": state.step, **scores.to_json()})
+
+
+def _print_results(run) -> None:
+    from azr_mini.report import gains_table
+
+    records = run.heldout
+    for how, wanted in (("temperature 1", 1.0), ("greedy", 0.0)):
+        same = [record for record in records if record["temperature"] == wanted]
+        if len(same) > 1:
+            say(gains_table(f"Held-out accuracy, {how}", same[0], same[-1]))
+    say("drawing the figures")
+    from azr_mini.viz.figures import write_figures
+
+    for path in write_figures(run):
+        say(str(path))
