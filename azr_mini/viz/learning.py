@@ -118,7 +118,7 @@ def heldout(run: Run) -> Figure:
         how = f"temperature {kind[0]:g}" if kind[0] else "greedy"
         axes.set_title(f"{how}, {kind[1]} sample{'s' if kind[1] > 1 else ''} a task")
         axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
-        axes.set_xlabel("steps of self-play")
+        name_steps([axes])
     if kinds:
         row[0].set_ylabel("accuracy")
         row[-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from azr_mini.tasks import Role, TaskType
 
@@ -22,6 +23,7 @@ LINES = {Role.PROPOSE: "--", Role.SOLVE: "-"}
 ROLE_NAMES = {Role.PROPOSE: "proposer", Role.SOLVE: "solver"}
 PANEL = (3.7, 2.5)  # inches
 DPI = 100
+FEW_STEPS = 5  # so few also get a dot each: one step alone draws no line
 
 SETTINGS = {
     "figure.dpi": DPI,
@@ -66,6 +68,7 @@ def curve(axes: Axes, metrics: pd.DataFrame, key: str, **line) -> bool:
     if key not in metrics or metrics[key].isna().all():
         return False
     values = metrics[key].astype(float)
+    line |= {"marker": "o", "markersize": 4} if len(values) <= FEW_STEPS else {}
     faint = {**line, "label": None, "linewidth": 0.8, "alpha": 0.3}
     axes.plot(values.index, values, **faint)
     axes.plot(values.index, smooth(values).where(values.notna()), **line)
@@ -80,9 +83,10 @@ def say_missing(axes: Axes, what: str) -> None:
 
 
 def name_steps(bottom_row: Sequence[Axes]) -> None:
-    """Labels the step axis of the lowest panels."""
+    """Labels the step axis of the lowest panels; there are no half steps."""
     for axes in bottom_row:
         axes.set_xlabel("step")
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
 
 
 def share_axis(axes: Axes) -> None:
