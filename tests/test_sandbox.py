@@ -4,7 +4,6 @@ All programs run twice: with the static check, which is policy, and without it, 
 alone must hold.
 """
 
-import json
 import math
 import os
 import resource
@@ -336,6 +335,13 @@ def test_results_keep_the_order_of_hundreds_of_jobs(executor):
         assert result.outputs == [str(i + 1) if i % 5 else None]
 
 
+def test_large_requests_and_answers_fit_through(unchecked):
+    text = program("return a[::-1]") + "#" * 15_000
+    inputs = [repr(letter * 9_000 + "\N{SNOWMAN}" * 9_000) for letter in "abcdefgh"]
+    for result in unchecked.run([Job(text, inputs)] * 4):
+        assert result.outputs == [repr(eval(value)[::-1]) for value in inputs]
+
+
 # --- programs that fail ------------------------------------------------------------------------
 
 FAILING = {
@@ -513,16 +519,19 @@ SYSTEM_CALLS = {
     "write to stdout": ("import os\nos.write(1, b'x')\nreturn 1", {"unsafe"}),
     "write to stderr": ("import os\nos.write(2, b'x')\nreturn 1", {"unsafe"}),
     "forged answer": (
-        "import os\nos.write(3, b'[[[\"ok\", \"42\"]]]')\nos._exit(0)",
+        "import os\nos.write(3, b'ok 42\\n\\n')\nos._exit(0)",
         {"ok"},  # the same as returning 42: it never saw what was expected
     ),
-    "forged nonsense": ("import os\nos.write(3, b'[[[\"correct\", 1]]]')\nos._exit(0)", {"error"}),
+    "forged nonsense": ("import os\nos.write(3, b'correct 1\\n\\n')\nos._exit(0)", {"error"}),
     "forged code": (
-        "import os\nos.write(3, b'[[[\"ok\", \"__import__(1)\"]]]')\nos._exit(0)",
+        "import os\nos.write(3, b'ok __import__(1)\\n\\n')\nos._exit(0)",
         {"output"},
     ),
     "flood": ("import os\nwhile True: os.write(3, b'[' * 60_000)", {"output"}),
-    "deep answer": ("import os\nos.write(3, b'[' * 200_000)\nos._exit(0)", {"error"}),
+    "deep answer": (
+        "import os\nos.write(3, b'ok ' + b'[' * 9_999 + b'\\n\\n')\nos._exit(0)",
+        {"output"},
+    ),
     "silent exit": ("import os\nos._exit(0)", {"error"}),
     "deadlock": (
         "import _thread\nk = _thread.allocate_lock()\nk.acquire()\nreturn k.acquire()",
@@ -613,11 +622,31 @@ def test_a_confined_process_sees_no_other_request(unchecked):
 
 def test_the_trainer_never_evaluates_what_programs_return():
     for text in ["__import__('os').getpid()", "(1).__class__", "open('/etc/passwd')", "[].pop()"]:
-        payload = json.dumps([[["ok", text]]])
+        payload = f"ok {text}\n\n"
         case = cases.open_case(Job(program("return a"), ["1"]), True)
         request = Request(1, [case.runnable], 1.0, 1.0, cases=[case])
         ((outcome,),) = cases.read_reply(request, Reply("", 0, 0.0, payload))
         assert outcome[0] == "output"
+
+
+ODD_ANSWERS = ["", "ok 1", "ok 1\n", "\n", "ok 1\nok 1\n\n", "ok 1\n\n\n", "ok 1\n\nok 1\n\n"]
+ODD_ANSWERS += ["yes 1\n\n", "\0\n\n", "ok", "nondeterministic x\n\n", "timeout x\n\n", "ok 1\n\nx"]
+
+
+@pytest.mark.parametrize("payload", ODD_ANSWERS)
+def test_an_answer_of_the_wrong_shape_is_no_answer(payload):
+    case = cases.open_case(Job(program("return a"), ["1"]), True)
+    request = Request(1, [case.runnable], 1.0, 1.0, cases=[case])
+    ((outcome,),) = cases.read_reply(request, Reply("", 0, 0.0, payload))
+    assert outcome == ("error", "ended without an answer")
+
+
+def test_any_signal_is_a_verdict():
+    case = cases.open_case(Job(program("return a"), ["1"]), True)
+    request = Request(1, [case.runnable], 1.0, 1.0, cases=[case])
+    for number in range(1, 65):
+        (((status, _),),) = cases.read_reply(request, Reply("", number, 0.0, "ok 1\n\n"))
+        assert status != "ok" or number == signal.SIGKILL
 
 
 # --- contamination ------------------------------------------------------------------------------
@@ -734,24 +763,24 @@ def test_a_busy_machine_changes_no_verdict():
     jobs = [Job(work, [str(i)]) for i in range(4)] + [Job(program("while True: pass"), ["1"])]
     burn = [sys.executable, "-c", "while True: pass"]
     with Executor(workers=2, cpu_seconds=0.5) as executor:
-        quiet = executor.run(jobs)
+        quiet = [(result.status, result.outputs) for result in executor.run(jobs)]
         busy = [subprocess.Popen(burn) for _ in range(4)]
         try:
-            assert executor.run(jobs) == quiet
+            assert [(result.status, result.outputs) for result in executor.run(jobs)] == quiet
         finally:
             for process in busy:
                 process.kill()
                 process.wait()
-    assert [result.status for result in quiet] == ["ok"] * 4 + ["timeout"]
+    assert [status for status, _ in quiet] == ["ok"] * 4 + ["timeout"]
 
 
 @pytest.mark.parametrize(
     "first, alone, status",
     [
-        (Reply("", 0, 0.14, '[[["ok", "1"]]]'), None, "ok"),
-        (Reply("", 0, 0.29, '[[["ok", "1"]]]'), 0.29, "ok"),
-        (Reply("", 0, 0.59, '[[["ok", "1"]]]'), 0.29, "ok"),
-        (Reply("", 0, 0.29, '[[["ok", "1"]]]'), 0.31, "timeout"),
+        (Reply("", 0, 0.14, "ok 1\n\n"), None, "ok"),
+        (Reply("", 0, 0.29, "ok 1\n\n"), 0.29, "ok"),
+        (Reply("", 0, 0.59, "ok 1\n\n"), 0.29, "ok"),
+        (Reply("", 0, 0.29, "ok 1\n\n"), 0.31, "timeout"),
         (Reply("wall"), 0.01, "ok"),
         (Reply("", signal.SIGPROF, 0.6), None, "timeout"),
     ],
@@ -764,7 +793,7 @@ def test_a_verdict_close_to_the_limit_is_decided_alone(monkeypatch, first, alone
             for request in requests:
                 asked.append(request.seed)
                 assert request.cpu_seconds == 0.6
-                answer = Reply("", 0, alone or 0.01, '[[["ok", "1"]]]')
+                answer = Reply("", 0, alone or 0.01, "ok 1\n\n")
                 receive(request, first if len(asked) == 1 else answer)
 
         monkeypatch.setattr(executor._runner, "run", run)
@@ -823,10 +852,27 @@ def test_killed_zygotes_are_replaced_and_cost_nothing():
 
 
 def test_a_hanging_zygote_is_replaced(monkeypatch):
-    monkeypatch.setattr(zygotes, "START_SECONDS", 1.0)
-    with Executor(workers=1, wall_seconds=1.0) as executor:
-        os.kill(executor._runner.zygotes[0].process.pid, signal.SIGSTOP)
+    with Executor(workers=1) as executor:
+        zygote = executor._runner.zygotes[0]
+        os.kill(zygote.process.pid, signal.SIGSTOP)
+        zygote.send(Request(1, [], 1.0, 5.0))
+        assert not zygote.overdue()
+        zygote.waiting.clear()
+        # As if its last word were an hour ago whenever it owes an answer.
+        monkeypatch.setattr(zygote, "overdue", lambda: bool(zygote.waiting))
         assert run_one(executor, program("return a")).outputs == ["1"]
+        assert executor._runner.zygotes[0] is not zygote
+
+
+def test_a_silent_zygote_is_overdue_after_its_deadlines():
+    with Executor(workers=1) as executor:
+        zygote = executor._runner.zygotes[0]
+        zygote.since = time.monotonic() - zygotes.START_SECONDS - 6.0
+        assert not zygote.overdue()  # it owes nothing
+        zygote.waiting.append(Request(1, [], 1.0, 5.0))
+        assert zygote.overdue()
+        zygote.waiting[0].wall_seconds = 9.0
+        assert not zygote.overdue()
 
 
 def test_a_late_answer_never_meets_another_question():

@@ -1,6 +1,5 @@
 """A job's way from text to verdict: checked, run several times, judged by comparing text."""
 
-import json
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,7 +9,8 @@ from azr_mini.sandbox.static_check import Refused, check_length, check_program
 from azr_mini.values import canonical_arguments, canonical_value_text
 
 MAX_DETAIL = 200
-OWN_WORDS = {"ok", "syntax", "error", "memory", "output"}  # what a program may say of itself
+OWN_WORDS = {"ok", "syntax", "error", "memory", "output"}  # what a process may say of itself
+SIGNAL_NAMES = {number.value: number.name for number in signal.Signals}
 OUT_OF_TIME = ("timeout", "out of CPU time")
 ENDS = {
     "wall": ("timeout", "no answer in time although it used little CPU"),
@@ -95,11 +95,25 @@ def read_reply(request: Request, reply: Reply) -> list[Run]:
     if failed:
         return [everywhere(case, failed) for case in request.cases]
     try:
-        answers = json.loads(reply.payload)
-        assert len(answers) == len(request.cases)
-        return [_read_run(case, run) for case, run in zip(request.cases, answers, strict=True)]
-    except (ValueError, TypeError, AssertionError, RecursionError):
+        blocks = _blocks(reply.payload)
+        return [_read_run(case, block) for case, block in zip(request.cases, blocks, strict=True)]
+    except ValueError:
         return [everywhere(case, ("error", "ended without an answer")) for case in request.cases]
+
+
+def _blocks(payload: str) -> list[list[str]]:
+    """The lines for each program; ValueError unless the payload is complete."""
+    if not payload.endswith("\n"):
+        raise ValueError("cut off")
+    blocks: list[list[str]] = [[]]
+    for line in payload.split("\n")[:-1]:
+        if line:
+            blocks[-1].append(line)
+        else:
+            blocks.append([])
+    if blocks.pop():
+        raise ValueError("cut off")
+    return blocks
 
 
 def _failure(reply: Reply, cpu_seconds: float) -> Outcome | None:
@@ -108,7 +122,7 @@ def _failure(reply: Reply, cpu_seconds: float) -> Outcome | None:
         return ENDS[reply.end]
     if not reply.signal:
         return None
-    name = signal.Signals(reply.signal).name
+    name = SIGNAL_NAMES.get(reply.signal, f"signal {reply.signal}")
     if name == "SIGKILL":  # ours, after the answer, or the kernel's at the hard CPU limit
         return OUT_OF_TIME if reply.cpu >= cpu_seconds else None
     return SIGNALS.get(name, ("crash", f"ended by {name}"))
@@ -119,17 +133,19 @@ def everywhere(case: Case, outcome: Outcome) -> Run:
     return [outcome] * max(1, len(case.runnable[1]))
 
 
-def _read_run(case: Case, answers: list) -> Run:
-    run = [_read_outcome(status, text) for status, text in answers]
-    count = len(case.runnable[1])
+def _read_run(case: Case, lines: list[str]) -> Run:
+    run = [_read_outcome(line) for line in lines]
     if len(run) == 1 and run[0][0] != "ok":
         return everywhere(case, run[0])
-    assert len(run) == count, (len(run), count)
+    if len(run) != len(case.runnable[1]):
+        raise ValueError(f"{len(run)} outcomes")
     return run
 
 
-def _read_outcome(status: str, text: str) -> Outcome:
-    assert isinstance(status, str) and isinstance(text, str) and status in OWN_WORDS, status
+def _read_outcome(line: str) -> Outcome:
+    status, _, text = line.partition(" ")
+    if status not in OWN_WORDS:
+        raise ValueError(f"unknown status {status[:20]}")
     if status != "ok":
         return status, text[:MAX_DETAIL]
     try:

@@ -80,13 +80,11 @@ def limit_cpu(cpu_seconds: float) -> None:
 
 def report() -> dict[str, bool]:
     """Which layers this child really has, read back from the kernel, before its filter."""
-    soft_files, soft_memory = (
-        resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_FSIZE, resource.RLIMIT_AS)
-    )
+    memory = resource.getrlimit(resource.RLIMIT_AS)[0]
     layers = {
         "descriptors": _open_descriptors() == [RESULT_FD],
-        "files": soft_files == 0,
-        "memory": not LINUX or soft_memory != resource.RLIM_INFINITY,
+        "files": resource.getrlimit(resource.RLIMIT_FSIZE)[0] == 0,
+        "memory": not LINUX or memory != resource.RLIM_INFINITY,
         "cpu": signal.getitimer(signal.ITIMER_PROF)[0] > 0,
         "user": os.getuid() != 0,
     }

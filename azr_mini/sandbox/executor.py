@@ -29,7 +29,7 @@ class Executor:
 
     workers: pairs of interpreters, one per core to use. static_check: refuse programs by policy
     before running them. cpu_seconds and memory_mb limit one run, that is all inputs of one program;
-    wall_seconds is a generous backstop (default: 5 + 8 x cpu_seconds). share: how many second runs
+    wall_seconds is a generous backstop (default: 5 + 40 x cpu_seconds). share: how many second runs
     share a process (1: none). unsafe: run without confinement, with a warning. Raises SandboxError
     where confinement does not work.
     """
@@ -53,7 +53,7 @@ class Executor:
             )
         self.static_check = static_check
         self.cpu_seconds = cpu_seconds
-        self.wall_seconds = wall_seconds or 5.0 + 8 * cpu_seconds
+        self.wall_seconds = wall_seconds or 5.0 + 40 * cpu_seconds
         self.share = share
         config = {"modules": ALLOWED_MODULES, "memory_bytes": memory_mb << 20, "skip": _skip}
         if unsafe:

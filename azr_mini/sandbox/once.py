@@ -35,11 +35,9 @@ def main(config: dict) -> None:
     result = os.dup(1)
     sys.stdin = sys.stdout = sys.stderr = None  # print in a program does nothing
     limit(request["cpu"], config["memory_bytes"])
-    answer = [
-        program.run_program(*item, request["reverse"], values.canonical)
-        for item in request["programs"]
-    ]
-    os.write(result, json.dumps(answer).encode("ascii"))
+    payload = program.run_programs(request["programs"], request["reverse"], values.canonical)
+    while payload:
+        payload = payload[os.write(result, payload) :]
 
 
 if __name__ == "__main__":

@@ -88,7 +88,4 @@ def _rows(names: list[str], reply: Reply) -> list[Layer]:
 def _ending(reply: Reply) -> str:
     if reply.end or reply.signal:
         return reply.end or f"signal {reply.signal}"
-    try:
-        return json.loads(reply.payload)[0][0][0]
-    except ValueError:
-        return "no answer"
+    return reply.payload.partition(" ")[0] or "no answer"

@@ -46,7 +46,7 @@ class UnsafeRunner:
             )
         except subprocess.TimeoutExpired:
             return Reply("wall")
-        return Reply("", max(0, -done.returncode), 0.0, done.stdout.decode("ascii", "replace"))
+        return Reply("", max(0, -done.returncode), 0.0, done.stdout.decode("utf-8", "replace"))
 
     def close(self) -> None:
         """Nothing outlives a run."""

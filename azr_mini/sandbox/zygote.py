@@ -81,13 +81,13 @@ class Zygote:
         try:
             self.confine.enter_child(writing, request["cpu"], self.pid, self.skip)
             if request["programs"] is None:
-                answer = self.confine.report()
+                payload = json.dumps(self.confine.report()).encode("ascii")
             else:
                 if self.filter is not None:
                     self.filter.install()
-                run, canonical = self.program.run_program, self.values.canonical
-                answer = [run(*item, request["reverse"], canonical) for item in request["programs"]]
-            payload = json.dumps(answer).encode("ascii")
+                payload = self.program.run_programs(
+                    request["programs"], request["reverse"], self.values.canonical
+                )
             while payload:
                 payload = payload[os.write(self.confine.RESULT_FD, payload) :]
         finally:
@@ -122,7 +122,7 @@ class Zygote:
             "end": end,
             "signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0,
             "cpu": usage.ru_utime + usage.ru_stime,
-            "payload": "" if end else b"".join(chunks).decode("ascii", "replace"),
+            "payload": "" if end else b"".join(chunks).decode("utf-8", "replace"),
         }
 
     def receive(self) -> dict | None:

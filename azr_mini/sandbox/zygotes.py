@@ -10,6 +10,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from azr_mini.sandbox import macos
@@ -17,6 +18,7 @@ from azr_mini.sandbox.protocol import ADVICE, Reply, Request, SandboxError
 
 START_SECONDS = 60.0  # patience with a zygote beyond its own deadlines, on a very busy machine
 MAX_REPLY = 64_000_000  # bytes
+MAX_STARTS = 3  # of a zygote that dies before it is ready; a machine short of memory may kill one
 MAX_WAITING = 2  # requests given to a zygote: one runs, one waits in the socket
 
 
@@ -35,8 +37,9 @@ def environment(seed: int) -> dict[str, str]:
 class Zygote:
     """One confined interpreter, its socket, and the requests it has not answered yet."""
 
-    def __init__(self, seed: int, config: dict):
+    def __init__(self, seed: int, config: dict, starts: int = 1):
         self.seed = seed
+        self.starts = starts  # how often it has been tried
         self.waiting: deque[Request] = deque()
         self.sent = self.answered = 0  # number of the latest request
         self.since = time.monotonic()  # when the oldest waiting request began
@@ -69,16 +72,14 @@ class Zygote:
 
         Raises OSError when the zygote is gone and ValueError when it answers out of turn.
         """
-        try:
+        with suppress(BlockingIOError):
             while self.outgoing:
                 del self.outgoing[: self.socket.send(self.outgoing)]
-            while True:
-                chunk = self.socket.recv(1 << 18)
-                if not chunk:
-                    raise ConnectionError("the zygote closed its socket")
+        with suppress(BlockingIOError):
+            while chunk := self.socket.recv(1 << 18):
                 self.incoming += chunk
-        except BlockingIOError:
-            return list(self._answers())
+            raise ConnectionError("the zygote closed its socket")
+        return list(self._answers())
 
     def _answers(self) -> Iterator[tuple[Request, Reply]]:
         while len(self.incoming) >= 4:
@@ -187,11 +188,12 @@ class ConfinedRunner:
         """Starts a new zygote. What the dead one had not answered is asked again, once."""
         dead = self.zygotes[index]
         said = dead.kill()
-        if not dead.ready:
+        if not dead.ready and dead.starts == MAX_STARTS:
             raise SandboxError(f"a confined Python does not start here ({said}): {ADVICE}")
-        self.zygotes[index] = Zygote(dead.seed, self._config)
+        starts = 1 if dead.ready else dead.starts + 1
+        self.zygotes[index] = Zygote(dead.seed, self._config, starts)
         lost: list[tuple[Request, Reply]] = []
-        if dead.waiting:
+        if dead.waiting and dead.ready:
             dead.waiting[0].deaths += 1  # it was running; the others had not begun
             if dead.waiting[0].deaths > 1:
                 lost.append((dead.waiting.popleft(), Reply("died")))
