@@ -70,9 +70,7 @@ class RunningBatch:
         self.token = torch.cat([self.token[: len(self.rows) - len(tokens)], tokens])
         if done.any():
             older = done.new_zeros(len(self.rows) - len(done))
-            stay = (~torch.cat([older, done])).nonzero()[:, 0]
-            for name in ("rows", "entry", "number", "position", "token"):
-                setattr(self, name, getattr(self, name)[stay])
+            self._keep_rows((~torch.cat([older, done])).nonzero()[:, 0])
 
     def decode(self) -> Tensor:
         """One forward pass over the token that each row took last; returns the logits (R, V)."""
@@ -112,19 +110,26 @@ class RunningBatch:
         starts = counts.cumsum(0) - counts
         return torch.arange(len(self.rows), device=counts.device) - starts[self.entry], counts
 
+    def _keep_rows(self, chosen: Tensor) -> None:
+        for name in ("rows", "entry", "number", "position", "token"):
+            setattr(self, name, getattr(self, name)[chosen])
+
     def _lane_owners(self, lane: Tensor, lanes: int) -> Tensor:
         owners = self.number.new_full((len(self.fill), lanes), IDLE)
         owners[self.entry, lane] = self.number
         return owners  # (E, lanes)
 
     def _rebuild(self, new_entries: int, lanes: int, columns: int) -> None:
-        """Drops the entries and slots of rows that left, and makes room for new ones."""
+        """Drops the entries and slots of rows that left, sorts entries by the slots that they use
+        (so that neighbours are alike), and makes room for new entries.
+        """
         lane, counts = self._lanes()
         alive = counts.nonzero()[:, 0]  # (K,)
         width, kept = 0, alive.new_zeros(len(alive), 0)
         if len(alive):
             lanes = max(lanes, int(counts.max()))
             owned = visible(self.owners, self._lane_owners(lane, int(counts.max()))).any(dim=1)
+            alive = alive[owned[alive].sum(dim=1).argsort(stable=True)]
             owned = owned[alive]
             self.fill = owned.sum(dim=1)
             width = int(self.fill.max())
@@ -139,7 +144,9 @@ class RunningBatch:
             )
         self.owners = owners
         self.fill = torch.cat([self.fill[: len(alive)], alive.new_zeros(new_entries)])
-        self.entry = torch.searchsorted(alive, self.entry)
+        moved_to = counts.scatter(0, alive, torch.arange(len(alive), device=alive.device))
+        self.entry = moved_to[self.entry]
+        self._keep_rows(self.entry.argsort(stable=True))
         self.rows_at_rebuild = len(self.rows)
 
 

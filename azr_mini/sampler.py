@@ -58,12 +58,13 @@ class Sampler:
         rows = [(i, r) for i in range(len(prompt_ids)) for r in range(num_completions)]
         written = _Written(len(rows), max_new_tokens, self.policy)
         keys = stream_keys([seeds[i] for i, _ in rows], [r for _, r in rows]).to(self.policy.device)
-        # a prompt with more attempts than rows fit enters several times
+        # sorted, so that neighbours in the batch are alike; the last enters first. A prompt with
+        # more attempts than rows fit enters several times
         waiting = [
             range(first, min(first + self.max_batch, i * num_completions + num_completions))
-            for i in range(len(prompt_ids))
+            for i in sorted(range(len(prompt_ids)), key=lambda i: -len(prompt_ids[i]))
             for first in range(i * num_completions, (i + 1) * num_completions, self.max_batch)
-        ][::-1]
+        ]
         limits = torch.tensor(
             [min(max_new_tokens, self.policy.max_positions - len(p)) for p in prompt_ids],
             device=self.policy.device,

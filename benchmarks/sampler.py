@@ -32,7 +32,7 @@ from azr_mini.runs import environment  # noqa: E402
 from azr_mini.sampler import Sampler  # noqa: E402
 
 ATTEMPTS, TASKS = 8, 16  # attempts at a prompt, prompts of each type: a nano step
-BATCHES = (32, 64, 128)  # rows; `generate` takes the best of them
+BATCHES = (16, 32, 64, 128)  # rows; `generate` takes the best of them
 
 
 def random_policy() -> Policy:
