@@ -1,8 +1,9 @@
 """Measures the nano base on the whole held-out set and writes its model card.
 
-    python benchmarks/base.py --log LOG     # LOG: what pretrain-nano wrote beside the model
+    python benchmarks/base.py
 
-Writes docs/results/base.json and data/nano_base/README.md. About ten minutes on two CPU cores.
+Reads data/nano_base/pretraining.json, the record of how the base was made; writes
+docs/results/base.json and data/nano_base/README.md. Some minutes on two CPU cores.
 """
 
 import argparse
@@ -135,14 +136,10 @@ Measured by `{record["command"]}` in {record["seconds"] / 60:.0f} min; intervals
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--pretraining", type=Path, help="JSON record of how the base was made")
     parser.add_argument("--limit", type=int, help="tasks of each type; all by default")
     options = parser.parse_args()
     results = ROOT / "docs/results/base.json"
-    if options.pretraining:
-        pretraining = json.loads(options.pretraining.read_text())
-    else:
-        pretraining = json.loads(results.read_text())["pretraining"]
+    pretraining = json.loads((ROOT / "data/nano_base/pretraining.json").read_text())
     began = time.time()
     modes, found = measure(options.limit)
     record = {
