@@ -36,7 +36,8 @@ LAYERS = [
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 TORCH = {
-    "policy", "packing", "running", "sampler", "sampler_vllm", "trr", "learner", "train", "runs", "nano",
+    "policy", "packing", "running", "sampler", "sampler_vllm", "trr", "learner", "train", "runs",
+    "nano",
 }  # fmt: skip
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
 

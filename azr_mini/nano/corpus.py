@@ -34,6 +34,7 @@ from azr_mini.values import canonical, parse_arguments
 
 NUM_INDUCTION_INPUTS = 6
 FORMATS = tuple((role, type) for role in (Role.SOLVE, Role.PROPOSE) for type in TaskType)
+MAX_TRIES, RIGHT_TRY = 3, 0.55  # inputs that an abduction's thought tries; chance of a right one
 IDENTITY = Triple("def f(a):\n    return a", "'Hello World'", "'Hello World'")
 
 
@@ -99,18 +100,20 @@ def deduction_document(rng: random.Random, recipe: Recipe, program: Program) -> 
 
 
 def abduction_document(rng: random.Random, recipe: Recipe, program: Program) -> Document | None:
-    """Find an input, after zero to three tried inputs.
+    """Find an input, after zero to three tried inputs: it goes on until one matches.
 
-    Each try is right half of the time, so that neither the last try nor any other is known to
-    match before it has been worked out. A wrong one differs a little from a right one.
+    Each try is right with the same chance, so that neither the last try nor any other is known to
+    match before it has been worked out. A wrong one differs a little from a right one. (In a first
+    base the number of tries was drawn beforehand. It learned to stop after one that did not match,
+    and answered it.)
     """
     run = draw_run(rng, program)
     if run is None:
         return None
     arguments, output, _ = run
     tries = []
-    for _ in range(rng.choice((1, 2, 3)) if rng.random() < recipe.think else 0):
-        guess = arguments if rng.random() < 0.5 else _wrong_guess(rng, program, arguments, output)
+    for _ in range(MAX_TRIES if rng.random() < recipe.think else 0):
+        guess = arguments if rng.random() < RIGHT_TRY else _wrong_guess(rng, program, arguments, output)
         guessed_output, trace = program.run(guess)
         steps = "".join("\n" + line for line in trace)
         tries.append(f"{INPUT}{argument_text(guess)}{steps}{OUTPUT}{canonical(guessed_output)}")
