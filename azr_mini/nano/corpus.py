@@ -113,7 +113,8 @@ def abduction_document(rng: random.Random, recipe: Recipe, program: Program) -> 
     arguments, output, _ = run
     tries = []
     for _ in range(MAX_TRIES if rng.random() < recipe.think else 0):
-        guess = arguments if rng.random() < RIGHT_TRY else _wrong_guess(rng, program, arguments, output)
+        is_right = rng.random() < RIGHT_TRY
+        guess = arguments if is_right else _wrong_guess(rng, program, arguments, output)
         guessed_output, trace = program.run(guess)
         steps = "".join("\n" + line for line in trace)
         tries.append(f"{INPUT}{argument_text(guess)}{steps}{OUTPUT}{canonical(guessed_output)}")
