@@ -151,4 +151,4 @@ def _literal_arguments(text: str) -> tuple:
 
 def _reason(error: Exception) -> str:
     message = str(getattr(error, "msg", None) or error).split(" <ast.")[0]
-    return f"{message or type(error).__name__}"[:150]
+    return (message or type(error).__name__).rstrip(": ")[:150]

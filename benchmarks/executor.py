@@ -101,12 +101,13 @@ def time_subprocess(jobs: list[Job]) -> dict[str, float]:
 
 
 def time_c_fork(binary: Path | None, forks: int = 2000) -> dict[str, float] | None:
-    """Milliseconds of fork, exit and wait in a tiny C program; None without a compiler."""
+    """CPU milliseconds of fork, exit and wait in a tiny C program; None without a compiler."""
     if binary is None:
         return None
-    start = time.perf_counter()
+    before = os.times()
     subprocess.run([binary, str(forks)], check=True)
-    return {"ms_per_fork": 1000 * (time.perf_counter() - start) / forks}
+    cpu = sum(os.times()[2:4]) - sum(before[2:4])
+    return {"cpu_ms_per_fork": 1000 * cpu / forks}
 
 
 def compile_c_fork(folder: Path) -> Path | None:
@@ -153,12 +154,11 @@ def ratios(found: dict[str, list]) -> dict[str, float | None]:
         "speed_against_subprocess_isolated": compare("executor_isolated", "programs_per_s"),
         "cpu_against_subprocess": 1 / compare("executor", "cpu_ms_per_program"),
         "cpu_against_subprocess_isolated": 1 / compare("executor_isolated", "cpu_ms_per_program"),
-        "cpu_per_isolated_run_in_c_forks": None,
     }
-    if found["fork"][0] is not None:
-        pairs = zip(found["executor_isolated"], found["fork"], strict=True)
-        answer["cpu_per_isolated_run_in_c_forks"] = median(
-            ours["cpu_ms_per_program"] / 2 / fork["ms_per_fork"] for ours, fork in pairs
+    for name in ("executor", "executor_isolated"):
+        pairs = zip(found[name], found["fork"], strict=True)
+        answer[f"cpu_per_run_in_c_forks_{name}"] = found["fork"][0] and median(
+            ours["cpu_ms_per_program"] / 2 / fork["cpu_ms_per_fork"] for ours, fork in pairs
         )
     return answer
 

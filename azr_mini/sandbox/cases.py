@@ -32,6 +32,9 @@ class Job:
     program: str
     inputs: Sequence[str]
 
+    def __post_init__(self):
+        assert not isinstance(self.inputs, str), self.inputs[:50]  # one text is not a list of texts
+
 
 @dataclass(frozen=True)
 class Result:

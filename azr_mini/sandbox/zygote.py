@@ -66,7 +66,7 @@ class Zygote:
 
     def serve(self) -> None:
         """Answers one request after the other; returns at end of file."""
-        self.answer({"id": 0, "pid": self.pid})
+        self.answer({"id": 0})  # ready
         while (request := self.receive()) is not None:
             reading, writing = os.pipe()
             child = os.fork()
