@@ -60,3 +60,13 @@ def test_rejections_and_valid_proposals_fill_the_whole_height(run):
     for axes in figure.axes:
         top = axes.collections[-1].get_paths()[0].vertices[:, 1].max()
         assert top == pytest.approx(1.0, abs=0.02)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_no_curve_leaves_its_panel(name, run):
+    for axes in draw(name, run).axes:
+        low, high = axes.get_ylim()
+        for line in axes.lines:
+            values = [y for y in map(float, line.get_ydata()) if y == y]
+            if line.get_transform() == axes.transData and values:
+                assert low <= min(values) and max(values) <= high, (name, axes.get_title())

@@ -30,6 +30,7 @@ def completion_length(run: Run) -> Figure:
         for axes, type in zip(row, TaskType, strict=True):
             _lengths(axes, metrics, role, type)
         row[0].set_ylabel("tokens")
+        row[0].set_ylim(bottom=0)  # last: it freezes the top of the row, which must fit all three
     for column, type in enumerate(TaskType):
         for role in Role:
             line = {"color": COLOURS[type], "linestyle": LINES[role]}
@@ -61,7 +62,6 @@ def _lengths(axes: Axes, metrics: pd.DataFrame, role: Role, type: TaskType) -> N
     if f"{prefix}/terminated" in metrics:
         ended = smooth(metrics[f"{prefix}/terminated"])
         axes.plot(metrics.index, ended, color="#333333", linestyle=":", linewidth=1.4)
-    axes.set_ylim(bottom=0)
 
 
 def _legend() -> list:
