@@ -23,8 +23,8 @@ class TrainOptions:
     """Go on with the run in --run from its last checkpoint."""
     checkpoint_every: int = 10
     """Steps between checkpoints."""
-    heldout_tasks: int = 200
-    """Held-out tasks of each type for the table before/after; 0 for no table."""
+    heldout_tasks: int | None = None
+    """Nano tasks of each type for the table before/after; by default 200 for nano, else 0: none."""
     unsafe: bool = False
     """Run model-written programs WITHOUT confinement, at your own risk."""
     config: Config = field(default_factory=Config)

@@ -23,6 +23,7 @@ from azr_mini.config import Config
 from azr_mini.presets import preset
 
 STEPS_BEFORE_ETA = 3
+HELDOUT_TASKS = 200  # of each type: enough for intervals of some points
 
 
 def train(arguments: list[str]) -> int:
@@ -36,8 +37,11 @@ def train(arguments: list[str]) -> int:
     with Executor(unsafe=options.unsafe) as executor:
         run, state = _open_or_create(run, folder, config)
         try:
-            if state.step == 0 and options.heldout_tasks:
-                _record_heldout(run, state, executor, options.heldout_tasks)
+            limit = options.heldout_tasks
+            if limit is None:
+                limit = HELDOUT_TASKS if config.model == "nano" else 0
+            if state.step == 0 and limit:
+                _record_heldout(run, state, executor, limit)
             finished = _self_play(run, state, executor, options)
             if finished and run.heldout:  # the same tasks as before, also of a run that goes on
                 first = next(iter(run.heldout[0]["types"].values()))
