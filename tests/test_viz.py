@@ -62,11 +62,17 @@ def test_rejections_and_valid_proposals_fill_the_whole_height(run):
         assert top == pytest.approx(1.0, abs=0.02)
 
 
-@pytest.mark.parametrize("name", FIGURES)
-def test_no_curve_leaves_its_panel(name, run):
-    for axes in draw(name, run).axes:
-        low, high = axes.get_ylim()
-        for line in axes.lines:
-            values = [y for y in map(float, line.get_ydata()) if y == y]
-            if line.get_transform() == axes.transData and values:
-                assert low <= min(values) and max(values) <= high, (name, axes.get_title())
+def test_the_longest_responses_fit_their_panels(tmp_path):
+    run = Run.create(tmp_path / "run", Config())
+    lengths = {
+        f"completion_length/{role.value}/{type.value}/{name}": 10.0 * (1 + 3 * place)
+        for role in Role
+        for place, type in enumerate(TaskType)
+        for name in ("mean", "p50", "p90")
+    }
+    for step in range(3):
+        run.append(MadeUpStep(step, lengths, []))
+    for axes in draw("completion_length", run).axes[:6]:
+        assert axes.lines and all(
+            0 <= y <= axes.get_ylim()[1] for line in axes.lines for y in line.get_ydata()
+        )
