@@ -143,6 +143,22 @@ def table(record: dict) -> list[str]:
     return lines
 
 
+def facts(record: dict, base: dict) -> set[float]:
+    """The numbers that prose about the results may name, rounded as they are printed."""
+    runs = [row for name, row in record["rows"].items() if name.startswith("seed")]
+    found = {0.0, 1.0, 2.0, 3.0, 95.0, 100.0, float(record["held_out_tasks_per_type"])}
+    found |= {float(record["hardware"]["cores"]), float(len(runs))}
+    for row in runs:
+        found |= {float(row["num_steps"]), round(row["training_seconds"] / 60, 1)}
+        found |= {round(row["seconds"] / 60, 1), round(row["seconds_per_step"], 1)}
+        for when in ("before", "after"):
+            for types in row[when]["sampled"]["types"].values():
+                found |= {float(round(100 * types["thinking_share"]))}
+    for mode in base["modes"].values():
+        found |= {round(100 * row["accuracy"], 1) for row in mode.values()}
+    return found
+
+
 def cells(after: dict, before: dict | None) -> list[str]:
     """Accuracy by type at temperature 1; the means with their gain and its 95 % interval."""
     accuracy = [100 * c.mean() for c in correct_from_json(after["sampled"])]

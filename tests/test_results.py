@@ -1,0 +1,35 @@
+"""Every number in the README and in the model card follows from a recorded result."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks import base, learning  # noqa: E402
+
+
+def results(name: str) -> dict:
+    return json.loads((ROOT / "docs/results" / name).read_text(encoding="utf-8"))
+
+
+def test_the_model_card_is_drawn_from_its_record():
+    card = (ROOT / "data/nano_base/README.md").read_text(encoding="utf-8")
+    assert card == base.card(results("base.json"))
+
+
+def test_the_table_of_results_is_drawn_from_the_recorded_runs():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = readme.partition("## Results")[2].partition("\n## ")[0]
+    printed = [line for line in section.splitlines() if line.startswith("|")]
+    assert printed == learning.table(results("learning.json"))
+
+
+def test_every_other_number_of_the_section_is_recorded():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = readme.partition("## Results")[2].partition("\n## ")[0]
+    prose = " ".join(line for line in section.splitlines() if not line.startswith(("|", "![")))
+    said = {float(number) for number in re.findall(r"(?<![\w.])\d+(?:\.\d+)?", prose)}
+    assert said <= learning.facts(results("learning.json"), results("base.json")), said
