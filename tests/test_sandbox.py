@@ -810,7 +810,15 @@ def test_a_verdict_close_to_the_limit_is_decided_alone(monkeypatch, first, alone
 # --- surprises -----------------------------------------------------------------------------------
 
 
-def test_an_interrupt_leaves_a_working_executor():
+@pytest.fixture
+def interruptible():
+    """Ctrl-C raises, also where the shell that started the tests ignores it (background jobs)."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupt_leaves_a_working_executor(interruptible):
     with Executor(workers=1) as executor:
         timer = threading.Timer(0.3, signal.raise_signal, [signal.SIGINT])
         timer.start()
