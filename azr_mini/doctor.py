@@ -5,8 +5,8 @@ import os
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
+from azr_mini.environment import software
 from azr_mini.resources import data_path
-from azr_mini.runs import software
 
 OPTIONAL = {
     "bitsandbytes": "4-bit models: pip install bitsandbytes",

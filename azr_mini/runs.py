@@ -2,25 +2,29 @@
 
 import gzip
 import json
-import math
 import os
-import platform
 import shutil
-import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, fields
-from enum import Enum
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pandas as pd
 
 from azr_mini.config import Config
+from azr_mini.environment import PACKAGES, dtype_name, environment
+from azr_mini.files import (
+    damaged,
+    gzip_members,
+    json_line,
+    json_lines,
+    plain,
+    sync,
+    write_whole,
+)
 from azr_mini.tasks import Rollout, Task, task_from_json
 
 METRICS, ROLLOUTS, HELDOUT = "metrics.jsonl", "rollouts.jsonl.gz", "heldout.jsonl"
 APPEND_ONLY = (METRICS, ROLLOUTS, HELDOUT)
-PACKAGES = ("azr-mini", "torch", "transformers", "peft", "bitsandbytes", "vllm", "numpy")
 
 
 class Run:
@@ -48,7 +52,7 @@ class Run:
         require_free(folder)
         folder.mkdir(parents=True, exist_ok=True)
         record = {"config": config_record(config), **environment(policy)}
-        _write_whole(folder / "config.json", json.dumps(record, indent=2) + "\n")
+        write_whole(folder / "config.json", json.dumps(record, indent=2) + "\n")
         return cls(folder, record)
 
     @classmethod
@@ -61,7 +65,7 @@ class Run:
         except FileNotFoundError:
             raise ValueError(f"{folder} is not a run folder: it has no config.json") from None
         except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-            raise _damaged(path, error) from error
+            raise damaged(path, error) from error
         return cls(Path(folder), record)
 
     # ---- reading
@@ -93,24 +97,24 @@ class Run:
     @property
     def metrics(self) -> pd.DataFrame:
         """One row a step, indexed by step; one column for each metric key."""
-        rows = list(_json_lines(self.folder / METRICS))
+        rows = list(json_lines(self.folder / METRICS))
         return pd.DataFrame(rows).set_index("step") if rows else pd.DataFrame()
 
     @property
     def rollouts(self) -> Iterator[dict]:
         """Every rollout in order, as a dict with its step; a torn last step is left out."""
-        for member in _gzip_members(self.folder / ROLLOUTS):
+        for member in gzip_members(self.folder / ROLLOUTS):
             yield from map(json.loads, member.splitlines())
 
     @property
     def heldout(self) -> list[dict]:
         """The held-out evaluations made during the run, in order."""
-        return list(_json_lines(self.folder / HELDOUT))
+        return list(json_lines(self.folder / HELDOUT))
 
     @property
     def buffer(self) -> list[Task]:
         """The tasks in the buffer at the last checkpoint."""
-        return [task_from_json(record) for record in _json_lines(self.folder / "buffer.jsonl")]
+        return [task_from_json(record) for record in json_lines(self.folder / "buffer.jsonl")]
 
     @property
     def checkpoint_folder(self) -> Path | None:
@@ -129,14 +133,14 @@ class Run:
 
     def append(self, step) -> None:
         """Adds the metrics and the rollouts of one step to the files."""
-        self._append(METRICS, _json_line({"step": step.step, **step.metrics}))
-        lines = b"".join(_json_line(rollout_record(step.step, r)) for r in step.rollouts)
+        self._append(METRICS, json_line({"step": step.step, **step.metrics}))
+        lines = b"".join(json_line(rollout_record(step.step, r)) for r in step.rollouts)
         # mtime 0: the same rollouts give the same bytes
         self._append(ROLLOUTS, gzip.compress(lines, compresslevel=6, mtime=0))
 
     def append_heldout(self, record: dict) -> None:
         """Adds the result of a held-out evaluation, a dict of JSON values with its step."""
-        self._append(HELDOUT, _json_line(record))
+        self._append(HELDOUT, json_line(record))
 
     def checkpoint(self, state) -> None:
         """Saves policy, optimizer, buffer and step; whenever it is killed, a whole one is there."""
@@ -153,9 +157,9 @@ class Run:
         record = {"step": state.step, "lengths": lengths}
         (temporary / "state.json").write_text(json.dumps(record) + "\n", encoding="utf-8")
         for path in [*(p for p in paths if p.exists()), *sorted(temporary.rglob("*")), temporary]:
-            _sync(path)
+            sync(path)
         self._put_in_place(temporary)
-        _write_whole(
+        write_whole(
             self.folder / "buffer.jsonl",
             (self.folder / "checkpoint" / "buffer.jsonl").read_text(encoding="utf-8"),
         )
@@ -207,7 +211,7 @@ class Run:
             shutil.rmtree(old, ignore_errors=True)
             os.rename(current, old)
         os.rename(temporary, current)
-        _sync(self.folder)
+        sync(self.folder)
         shutil.rmtree(old, ignore_errors=True)
 
 
@@ -228,40 +232,9 @@ def is_run(folder: Path | str) -> bool:
         return False
 
 
-def environment(policy=None) -> dict:
-    """What besides the configuration decides the numbers: versions, device, threads, dtype."""
-    record = software()
-    if policy is not None:
-        import torch
-
-        record |= {"device": policy.device.type, "threads": torch.get_num_threads()}
-        record["dtype"] = dtype_name(policy)
-    return record
-
-
-def dtype_name(policy) -> str:
-    """The arithmetic of a policy, as the configuration spells it."""
-    return str(policy.dtype).removeprefix("torch.")
-
-
-def software() -> dict:
-    """Python, platform and versions of the packages that decide the numbers."""
-    versions = {}
-    for name in PACKAGES:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            versions[name] = None
-    return {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "versions": versions,
-    }
-
-
 def config_record(config: Config) -> dict:
     """The fields of a configuration as plain JSON values."""
-    return json.loads(json.dumps(asdict(config), default=_plain))
+    return json.loads(json.dumps(asdict(config), default=plain))
 
 
 def rollout_record(step: int, rollout: Rollout) -> dict:
@@ -275,66 +248,3 @@ def rollout_record(step: int, rollout: Rollout) -> dict:
             value = [round(logprob, 4) for logprob in value]  # for the eye; training has its own
         record[field.name] = value.to_json() if isinstance(value, Task) else value
     return record
-
-
-def _damaged(path: Path, error: Exception) -> ValueError:
-    reason = type(error).__name__
-    return ValueError(f"{path} is damaged ({reason}): restore it or start a new run")
-
-
-def _plain(value):
-    return value.value if isinstance(value, Enum) else str(value)
-
-
-def _json_line(record: dict) -> bytes:
-    finite = {key: None if _is_nan_or_infinite(value) else value for key, value in record.items()}
-    return (json.dumps(finite, default=_plain) + "\n").encode("ascii")
-
-
-def _is_nan_or_infinite(value) -> bool:
-    return isinstance(value, float) and not math.isfinite(value)
-
-
-def _json_lines(path: Path) -> Iterator[dict]:
-    if not path.exists():
-        return
-    with open(path, encoding="utf-8") as lines:
-        for line in lines:
-            if not line.endswith("\n"):
-                return  # it is being written, or its writer was killed
-            try:
-                yield json.loads(line)
-            except ValueError as error:
-                raise _damaged(path, error) from error
-
-
-def _gzip_members(path: Path) -> Iterator[bytes]:
-    if not path.exists():
-        return
-    with open(path, "rb") as file:
-        member, parts = zlib.decompressobj(wbits=31), []
-        while block := file.read(1 << 16):
-            while block:
-                try:
-                    parts.append(member.decompress(block))
-                except zlib.error as error:
-                    raise _damaged(path, error) from error
-                block = member.unused_data
-                if member.eof:
-                    yield b"".join(parts)
-                    member, parts = zlib.decompressobj(wbits=31), []
-
-
-def _write_whole(path: Path, text: str) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    _sync(temporary)
-    os.replace(temporary, path)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

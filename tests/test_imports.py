@@ -25,6 +25,7 @@ LAYERS = [
     ["presets"],
     ["learner"],
     ["train"],
+    ["files", "environment"],
     ["runs"],
     ["evaluate"],
     ["viz", "metrics", "diagnose"],

@@ -1,6 +1,7 @@
 """A run that was stopped or killed and goes on is bit for bit the run that was not."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -137,7 +138,8 @@ def read_steps(process: subprocess.Popen, count: int) -> None:
 def test_killed_and_interrupted_runs_go_on_exactly(tmp_path):
     """The command line itself, with the nano base: killed, then stopped with Ctrl-C, then whole."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    options = {"cwd": tmp_path, **pipes}
+    root = str(Path(__file__).resolve().parents[1])  # found also where it is not installed
+    options = {"cwd": tmp_path, "env": {**os.environ, "PYTHONPATH": root}, **pipes}
     whole = subprocess.run(command(*SMALL, "--run", "whole"), **options)
     assert whole.returncode == 0, whole.stdout
 

@@ -22,8 +22,8 @@ def evaluate(arguments: list[str]) -> int:
     say(f"loading {options.model}")
     import torch
 
+    from azr_mini.environment import environment
     from azr_mini.report import gains_table, scores_table
-    from azr_mini.runs import environment
     from azr_mini.sandbox import Executor
 
     quiet_transformers()
