@@ -91,7 +91,6 @@ def _next_folder(name: str) -> Path:
     return next(folder for folder in folders if not folder.exists())
 
 
-
 def _open_or_create(run, folder: Path, config: Config):
     from azr_mini.runs import Run
     from azr_mini.train import TrainState
@@ -132,7 +131,6 @@ def _self_play(run, state, executor, options: opt.TrainOptions) -> bool:
             if stop:
                 break
     return state.step == num_steps
-
 
 
 def _record_heldout(run, state, executor, limit: int) -> None:

@@ -1,7 +1,7 @@
 """The nano vocabulary: bytes, prompt tags, pieces of Python, and the numbers 10 to 99.
 
-With a token for each two-digit number an addition is one step; digit by digit a model this small
-had learned 7 % of one-operation additions when it had learned 98 % of negations.
+With a token for each two-digit number an addition is one step; digit by digit, additions came long
+after every operation that needs no carry.
 """
 
 import re
