@@ -1,7 +1,7 @@
 """The nano pre-training corpus: true documents for the six (role, task type) formats.
 
-A document is a prompt and a completion, worded by the same functions that self-play uses. About
-half of the solver's documents think before they answer: deduction writes the value of every
+A document is a prompt and a completion, worded by the same functions that self-play uses. Some of
+the solver's documents think before they answer: deduction writes the value of every
 variable as it is assigned, abduction tries inputs, induction traces the first visible pair.
 """
 
@@ -34,7 +34,7 @@ from azr_mini.values import canonical, parse_arguments
 
 NUM_INDUCTION_INPUTS = 6
 FORMATS = tuple((role, type) for role in (Role.SOLVE, Role.PROPOSE) for type in TaskType)
-MAX_TRIES, RIGHT_TRY = 3, 0.55  # inputs that an abduction's thought tries; chance of a right one
+MAX_TRIES, RIGHT_TRY = 3, 0.7  # inputs that an abduction's thought tries; chance of a right one
 IDENTITY = Triple("def f(a):\n    return a", "'Hello World'", "'Hello World'")
 
 

@@ -23,7 +23,7 @@ from azr_mini.validate import load_heldout
 
 # single steps first: weights of programs with 1, 2, 3, ... operations, and of the six formats
 EASY = Recipe((0.80, 0.12, 0.04, 0.02, 0.02), mix=(0.60, 0.22, 0.08, 0.03, 0.03, 0.04))
-HARD = Recipe((0.22, 0.25, 0.25, 0.17, 0.11), mix=(0.26, 0.34, 0.26, 0.05, 0.05, 0.04))
+HARD = Recipe((0.22, 0.25, 0.25, 0.17, 0.11), mix=(0.24, 0.34, 0.29, 0.05, 0.04, 0.04))
 PROPOSAL_WEIGHT = 0.2  # of a proposal's tokens: most are free choices, nothing to learn from
 POOL = 2048  # documents that are sorted by length together, so that little is padding
 
@@ -48,9 +48,9 @@ class PretrainConfig:
     """Muon's step for the weight matrices."""
     learning_rate: float = 0.0015
     """AdamW's step for embeddings and norms."""
-    curriculum: float = 0.35
+    curriculum: float = 0.25
     """Share of the tokens over which programs grow from one operation to several."""
-    think: float = 0.4
+    think: float = 1 / 3
     """Share of a solver's documents that think first."""
     prompt_weight: float = 0.0
     """Weight of prompt tokens in the loss; completion tokens have 1."""
@@ -66,6 +66,8 @@ class PretrainConfig:
     """Stop after this time instead of after `tokens`."""
     device: str = "cpu"
     """cpu or cuda."""
+    compile: bool = False
+    """Compile the loss: half as fast again after a minute, needs a C++ compiler on a CPU."""
 
 
 def make_model(config: PretrainConfig, vocab_size: int):
@@ -238,6 +240,7 @@ def pretrain(config: PretrainConfig) -> Iterator[dict]:
     progress = load_state(model, optimizers, config) if config.resume else Progress()
     excluded = load_heldout(None)  # no silent empty set: it would be trained on
     stream = batches(tokenizer, config, excluded, progress.pool, progress.seen)
+    loss_function = torch.compile(loss_of, dynamic=True) if config.compile else loss_of
     began, last_saved, loss = time.time() - progress.seconds, time.time(), None
     while (done := share_done(progress, config)) < 1.0:
         pool, ids, weights = next(stream)
@@ -245,7 +248,9 @@ def pretrain(config: PretrainConfig) -> Iterator[dict]:
             progress.pool, progress.seconds = pool, time.time() - began
             save(model, tokenizer, optimizers, progress, config)
             last_saved = time.time()
-        new, num_tokens = train_step(model, optimizers, ids, weights, done, config)
+        new, num_tokens = train_step(
+            model, optimizers, loss_function, ids, weights, done, config
+        )
         loss = new if loss is None else 0.98 * loss + 0.02 * new
         progress.pool, progress.step = pool, progress.step + 1
         progress.seen += num_tokens
@@ -268,7 +273,7 @@ def share_done(progress: Progress, config: PretrainConfig) -> float:
 
 
 def train_step(
-    model, optimizers, ids, weights, done: float, config: PretrainConfig
+    model, optimizers, loss_function, ids, weights, done: float, config: PretrainConfig
 ) -> tuple[float, int]:
     """One optimizer step after this share of the tokens; returns loss in nats and tokens seen."""
     rates = (config.matrix_learning_rate, config.learning_rate)
@@ -276,7 +281,7 @@ def train_step(
         optimizer.param_groups[0]["lr"] = rate * learning_rate_at(done)
         optimizer.zero_grad()
     with torch.autocast(config.device, torch.bfloat16):
-        loss = loss_of(model, ids.to(config.device), weights.to(config.device))
+        loss = loss_function(model, ids.to(config.device), weights.to(config.device))
     loss.backward()
     num_tokens = share_gradients(model, int((ids != 0).sum()))
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
