@@ -6,8 +6,9 @@ import random
 import pytest
 
 from azr_mini.nano.corpus import Recipe, argument_text, draw_program, draw_run, random_document
-from azr_mini.nano.grammar import OPERATIONS, random_program
+from azr_mini.nano.drawing import random_program
 from azr_mini.nano.heldout import draw_heldout
+from azr_mini.nano.operations import OPERATIONS
 from azr_mini.nano.tokenizer import build_tokenizer
 from azr_mini.programs import program_key
 from azr_mini.prompts import (

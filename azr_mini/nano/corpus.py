@@ -8,13 +8,8 @@ variable as it is assigned, abduction tries inputs, induction traces the first v
 import random
 from dataclasses import dataclass
 
-from azr_mini.nano.grammar import (
-    FAILURES,
-    Program,
-    nearby_arguments,
-    random_arguments,
-    random_program,
-)
+from azr_mini.nano.drawing import nearby_arguments, random_arguments, random_program
+from azr_mini.nano.grammar import FAILURES, Program
 from azr_mini.programs import program_key
 from azr_mini.prompts import (
     ANSWER_CLOSE,

@@ -4,11 +4,9 @@ On a CPU one process a core is faster than threads: `torchrun --nproc-per-node 2
 pretrain-nano --threads 1` trains on the mean gradient of two processes.
 """
 
-import os
-import random
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -16,16 +14,11 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from safetensors.torch import load_file
 
-from azr_mini.nano.corpus import Document, Recipe, random_document
+from azr_mini.nano.batches import batches
+from azr_mini.nano.checkpoints import Progress, load_state, save
+from azr_mini.nano.processes import first_ones, share_gradients, world_size
 from azr_mini.nano.tokenizer import build_tokenizer
-from azr_mini.tasks import Role
 from azr_mini.validate import load_heldout
-
-# single steps first: weights of programs with 1, 2, 3, ... operations, and of the six formats
-EASY = Recipe((0.80, 0.12, 0.04, 0.02, 0.02), mix=(0.60, 0.22, 0.08, 0.03, 0.03, 0.04))
-HARD = Recipe((0.22, 0.25, 0.25, 0.17, 0.11), mix=(0.24, 0.34, 0.29, 0.05, 0.04, 0.04))
-PROPOSAL_WEIGHT = 0.2  # of a proposal's tokens: most are free choices, nothing to learn from
-POOL = 2048  # documents that are sorted by length together, so that little is padding
 
 
 @dataclass(frozen=True)
@@ -94,80 +87,9 @@ def make_model(config: PretrainConfig, vocab_size: int):
     return model
 
 
-def recipe_at(progress: float, config: PretrainConfig) -> Recipe:
-    """The mix of program sizes and formats after this share of the tokens."""
-    t = min(1.0, progress / config.curriculum) if config.curriculum else 1.0
-
-    def between(easy: tuple[float, ...], hard: tuple[float, ...]) -> tuple[float, ...]:
-        return tuple((1 - t) * e + t * h for e, h in zip(easy, hard, strict=True))
-
-    operations = between(EASY.operations, HARD.operations)
-    return Recipe(operations, config.think, between(EASY.mix, HARD.mix))
-
-
 def learning_rate_at(progress: float) -> float:
     """Share of the full learning rate: short warm-up, constant, linear decay over the last 40 %."""
     return min(1.0, progress / 0.01, max(0.02, (1.0 - progress) / 0.4))
-
-
-def encode(tokenizer, documents: list[Document]) -> list[tuple[list[int], int, float]]:
-    """(token ids with end of sequence, prompt length, loss weight) of each document."""
-    prompts = tokenizer([d.prompt for d in documents], add_special_tokens=False).input_ids
-    completions = tokenizer([d.completion for d in documents], add_special_tokens=False).input_ids
-    eos = tokenizer.eos_token_id
-    return [
-        (p + c + [eos], len(p), PROPOSAL_WEIGHT if d.role is Role.PROPOSE else 1.0)
-        for d, p, c in zip(documents, prompts, completions, strict=True)
-    ]
-
-
-def batches(
-    tokenizer, config: PretrainConfig, excluded: frozenset[str], pool: int, seen: int
-) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
-    """(pool number, ids, loss weights), both (B, T), of about `batch_tokens` tokens, without end.
-
-    A pool's documents depend on the seed, its number and the tokens seen before it, so a run goes
-    on with the pool after the last one that it finished.
-    """
-    while True:
-        rng = random.Random(f"{config.seed}/{pool}/{rank()}")
-        recipe = recipe_at(seen / config.tokens, config)
-        rows = encode(tokenizer, [random_document(rng, recipe, excluded) for _ in range(POOL)])
-        groups = grouped(rows, config.batch_tokens)
-        rng.shuffle(groups)
-        for group in groups:
-            yield pool, *collate(group, config.prompt_weight)
-        seen += world_size() * sum(len(ids) for ids, _, _ in rows)
-        pool += 1
-
-
-def grouped(rows: list[tuple[list[int], int, float]], batch_tokens: int) -> list[list]:
-    """The rows by length, in groups of at most `batch_tokens` padded tokens."""
-    groups: list[list] = [[]]
-    for row in sorted(rows, key=lambda row: len(row[0])):
-        if (len(groups[-1]) + 1) * padded_width(len(row[0])) > batch_tokens:
-            groups.append([])
-        groups[-1].append(row)
-    return groups
-
-
-def padded_width(length: int) -> int:
-    """The length rounded up to a multiple of 8: few shapes, so that kernels are built once."""
-    return -(-length // 8) * 8
-
-
-def collate(
-    rows: list[tuple[list[int], int, float]], prompt_weight: float
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Right-padded ids and the loss weight of predicting each of them, both (B, T)."""
-    width = padded_width(max(len(ids) for ids, _, _ in rows))
-    ids = torch.zeros(len(rows), width, dtype=torch.long)  # 0 is padding
-    weights = torch.zeros(len(rows), width)
-    for r, (row, prompt_length, weight) in enumerate(rows):
-        ids[r, : len(row)] = torch.tensor(row)
-        weights[r, 1:prompt_length] = prompt_weight
-        weights[r, prompt_length : len(row)] = weight
-    return ids, weights
 
 
 def loss_of(model, ids: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
@@ -187,49 +109,13 @@ def make_optimizers(model, config: PretrainConfig) -> list[torch.optim.Optimizer
     ]
 
 
-def rank() -> int:
-    """The number of this process, from 0."""
-    return dist.get_rank() if dist.is_initialized() else 0
-
-
-def world_size() -> int:
-    """The number of processes that train together."""
-    return dist.get_world_size() if dist.is_initialized() else 1
-
-
-def share_gradients(model, num_tokens: int) -> int:
-    """Averages the gradients over the processes; returns the tokens of all of them."""
-    if world_size() == 1:
-        return num_tokens
-    gradients = [p.grad for p in model.parameters()]
-    flat = torch.cat([g.flatten() for g in gradients] + [gradients[0].new_tensor([num_tokens])])
-    dist.all_reduce(flat)
-    num_tokens = int(flat[-1])
-    flat /= world_size()
-    for gradient, mean in zip(
-        gradients, flat[:-1].split([g.numel() for g in gradients]), strict=True
-    ):
-        gradient.copy_(mean.view_as(gradient))
-    return num_tokens
-
-
-@dataclass
-class Progress:
-    """How far pre-training has come."""
-
-    pool: int = 0
-    seen: int = 0  # tokens
-    step: int = 0
-    seconds: float = 0.0
-
-
 def pretrain(config: PretrainConfig) -> Iterator[dict]:
     """Trains the base and writes it under `config.out`; yields a record every 50 steps.
 
     A checkpoint is written every five minutes, between two pools, and at the end.
     """
     torch.set_num_threads(config.threads)
-    if "WORLD_SIZE" in os.environ and not dist.is_initialized():
+    if world_size() > 1 and not dist.is_initialized():
         dist.init_process_group("gloo")
     tokenizer = build_tokenizer()
     model = make_model(config, vocab_size=-(-len(tokenizer) // 64) * 64).to(config.device)
@@ -248,13 +134,11 @@ def pretrain(config: PretrainConfig) -> Iterator[dict]:
             progress.pool, progress.seconds = pool, time.time() - began
             save(model, tokenizer, optimizers, progress, config)
             last_saved = time.time()
-        new, num_tokens = train_step(
-            model, optimizers, loss_function, ids, weights, done, config
-        )
+        new, num_tokens = train_step(model, optimizers, loss_function, ids, weights, done, config)
         loss = new if loss is None else 0.98 * loss + 0.02 * new
         progress.pool, progress.step = pool, progress.step + 1
         progress.seen += num_tokens
-        progress.seconds = time.time() - began
+        progress.seconds = first_ones(time.time() - began)
         if progress.step % 50 == 0 or share_done(progress, config) >= 1.0:
             yield {
                 "step": progress.step,
@@ -288,38 +172,3 @@ def train_step(
     for optimizer in optimizers:
         optimizer.step()
     return loss.item(), num_tokens
-
-
-STATE = "training_state.pt"
-
-
-def load_state(model, optimizers, config: PretrainConfig) -> Progress:
-    """Restores what `save` wrote; ValueError if there is nothing to go on with."""
-    path = config.out / STATE
-    if not path.is_file():
-        raise ValueError(f"{path} does not exist: start without --resume")
-    state = torch.load(path, map_location=config.device, weights_only=True)
-    model.load_state_dict(state["model"])
-    for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
-        optimizer.load_state_dict(saved)
-    return Progress(**state["progress"])
-
-
-def save(model, tokenizer, optimizers, progress: Progress, config: PretrainConfig) -> None:
-    """Writes the model in bfloat16 with its tokenizer in Hugging Face format, and the state."""
-    from transformers import LlamaForCausalLM
-
-    if rank() > 0:
-        return
-    config.out.mkdir(parents=True, exist_ok=True)
-    copy = LlamaForCausalLM(model.config)
-    copy.load_state_dict(model.state_dict())
-    copy.to(torch.bfloat16).save_pretrained(config.out)
-    tokenizer.save_pretrained(config.out)
-    state = {
-        "model": model.state_dict(),
-        "optimizers": [optimizer.state_dict() for optimizer in optimizers],
-        "progress": asdict(progress),
-    }
-    torch.save(state, config.out / (STATE + ".new"))
-    (config.out / (STATE + ".new")).replace(config.out / STATE)

@@ -6,7 +6,7 @@ after every operation that needs no carry.
 
 import re
 
-from azr_mini.nano.grammar import CONDITIONS, OPERATIONS
+from azr_mini.nano.operations import CONDITIONS, OPERATIONS
 from azr_mini.prompts import NANO_TAGS
 
 PAD, EOS = "<pad>", "<eos>"
