@@ -23,6 +23,7 @@ test-fast: $(READY)
 
 lint: $(READY)
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
 
 # torch is pinned in the same command as everything else: resolved apart, peft and accelerate would
 # pull the newest CUDA build, several GB.

@@ -1,7 +1,9 @@
 """What besides the configuration decides the numbers of a run."""
 
+import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 PACKAGES = ("azr-mini", "torch", "transformers", "peft", "bitsandbytes", "vllm", "numpy")
 
@@ -35,3 +37,13 @@ def software() -> dict:
         "platform": platform.platform(),
         "versions": versions,
     }
+
+
+def hardware() -> dict:
+    """Processor and number of cores of this machine."""
+    cpu, listed = platform.processor() or platform.machine(), Path("/proc/cpuinfo")
+    if listed.exists():
+        lines = listed.read_text(encoding="utf-8").splitlines()
+        names = {x.partition(":")[2].strip() for x in lines if x.startswith("model name")}
+        cpu = ", ".join(sorted(names)) or cpu
+    return {"cpu": cpu, "cores": os.cpu_count()}

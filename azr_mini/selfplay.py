@@ -168,9 +168,7 @@ def solve(
     if config.solve_batch == "reuse":
         attempts = attempt(sampler, tasks, config.num_attempts, executor, config, step)
         return attempts, solve_rates(attempts)
-    estimates = attempt(
-        sampler, new, config.num_attempts, executor, config, step, use="estimate"
-    )
+    estimates = attempt(sampler, new, config.num_attempts, executor, config, step, use="estimate")
     return attempt(sampler, tasks, 1, executor, config, step), solve_rates(estimates)
 
 

@@ -8,8 +8,6 @@ docs/results/base.json and data/nano_base/README.md. Some minutes on two CPU cor
 
 import argparse
 import json
-import os
-import platform
 import shlex
 import sys
 import time
@@ -18,10 +16,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from azr_mini.environment import environment, hardware  # noqa: E402
 from azr_mini.evaluate.heldout import evaluate, first_of_each_type, load_heldout_tasks  # noqa: E402
 from azr_mini.nano.tokenizer import build_tokenizer  # noqa: E402
 from azr_mini.policy import load_policy  # noqa: E402
-from azr_mini.runs import environment  # noqa: E402
 from azr_mini.sampler import Sampler  # noqa: E402
 from azr_mini.sandbox import Executor  # noqa: E402
 from azr_mini.tasks import TaskType  # noqa: E402
@@ -34,16 +32,6 @@ MODES = (  # name, forced opening, temperature, samples
     ("think, greedy", "think", 0.0, 1),
     ("answer, greedy", "answer", 0.0, 1),
 )
-
-
-def hardware() -> dict:
-    """Processor, cores and memory of this machine."""
-    cpu = platform.processor() or platform.machine()
-    if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        names = {x.partition(":")[2].strip() for x in lines if x.startswith("model name")}
-        cpu = ", ".join(sorted(names)) or cpu
-    return {"cpu": cpu, "cores": os.cpu_count()}
 
 
 def summary(scores, samples: int) -> dict:
@@ -117,8 +105,7 @@ statement about language models.
 
 Seed {pre["seed"]}, {pre["tokens"] / 1e6:.1f} M tokens in {pre["steps"]:,} steps, final loss
 {pre["loss"]:.3f} nats (mean over completion tokens, proposals weighted 0.2),
-{pre["seconds"] / 60:.0f} min on {machine["cores"]} cores of {machine["cpu"]}, shared with other
-work. {pre["note"]}
+{pre["seconds"] / 60:.0f} min on {machine["cores"]} cores of {machine["cpu"]}. {pre["note"]}
 
 ## What it can do
 

@@ -21,9 +21,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import mean, median
 
-from azr_mini.sandbox import Executor, Job
-
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from azr_mini.environment import hardware  # noqa: E402
+from azr_mini.sandbox import Executor, Job  # noqa: E402
+
 WORKERS = 2
 
 TEMPLATES = [
@@ -163,15 +166,6 @@ def ratios(found: dict[str, list]) -> dict[str, float | None]:
     return answer
 
 
-def processor() -> str:
-    """The processor's name."""
-    if sys.platform == "linux":
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--programs", type=int, default=400)
@@ -187,7 +181,7 @@ def main() -> None:
         "date": time.strftime("%Y-%m-%d", time.gmtime(start)),
         "seconds": round(time.time() - start, 1),
         "machine": {
-            "processor": processor(),
+            "processor": hardware()["cpu"],
             "cores": os.cpu_count(),
             "system": f"{platform.system()} {platform.release()}",
             "python": platform.python_version(),

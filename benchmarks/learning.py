@@ -20,8 +20,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from azr_mini.environment import hardware  # noqa: E402
 from azr_mini.evaluate.scores import correct_from_json, gains  # noqa: E402
-from benchmarks.base import hardware  # noqa: E402
 
 RESULTS = ROOT / "docs/results/learning.json"
 RUNS = ROOT / "runs/learning"
@@ -90,11 +90,13 @@ def pretrained(seconds: float) -> dict:
     """The base after as many seconds of more pre-training on the hardest documents."""
     folder = RUNS / "more-pretraining"
     shutil.rmtree(folder, ignore_errors=True)
-    words = command(
-        "pretrain-nano", "--start-from", "data/nano_base", "--out", str(folder),
-        "--curriculum", "0", "--minutes", f"{seconds / 60:.2f}",
+    words = [
+        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "azr_mini",
+        "pretrain-nano", "--threads", "1", "--start-from", "data/nano_base",
+        "--out", str(folder.relative_to(ROOT)), "--curriculum", "0",
+        "--minutes", f"{seconds / 60:.2f}", "--batch-tokens", "3072",
         "--matrix-learning-rate", "0.002", "--learning-rate", "0.0003",
-    )  # fmt: skip
+    ]  # fmt: skip
     spent = timed(words)
     found = evaluated(str(folder))
     return {
@@ -131,16 +133,37 @@ def main() -> None:
 
 def table(record: dict) -> list[str]:
     """The rows as Markdown: accuracy by type after, and the gain of the mean over the base."""
-    base = record["rows"]["seed0"]["before"]
+    rows = record["rows"]
+    base = rows["seed0"]["before"]
     lines = [
-        "| | deduction | abduction | induction | mean, temperature 1 | mean, greedy |",
-        "|---|---|---|---|---|---|",
-        "| base | " + " | ".join(cells(base, None)) + " |",
+        "| | deduction | abduction | induction | mean, temperature 1 | mean, greedy "
+        "| choosing to think |",
+        "|---|---|---|---|---|---|---|",
+        "| base | " + " | ".join(cells(base, None)) + " | |",
     ]
-    for name, row in record["rows"].items():
-        start = row.get("before", base)
-        lines.append(f"| {name} | " + " | ".join(cells(row["after"], start)) + " |")
+    for name in (name for name in (*TRAINED, *FORCED, PRETRAINED) if name in rows):
+        row = rows[name]
+        found = cells(row["after"], row.get("before", base))
+        found.append(f"{100 * choosing(rows, name):+.1f}" if name in TRAINED else "")
+        lines.append(f"| {name} | " + " | ".join(found) + " |")
     return lines
+
+
+def choosing(rows: dict, name: str) -> float:
+    """The gain of the mean at temperature 1 that choosing to think alone would have brought.
+
+    It is what the base would score if in each type it thought as often as the trained policy does
+    and was as accurate in either mode as when it is forced into it, less what it scores freely.
+    """
+    before, after = (rows[name][when]["sampled"]["types"] for when in ("before", "after"))
+    think, answer = (rows[row]["after"]["sampled"]["types"] for row in FORCED)
+    gained = [
+        after[type]["thinking_share"] * think[type]["accuracy"]
+        + (1 - after[type]["thinking_share"]) * answer[type]["accuracy"]
+        - before[type]["accuracy"]
+        for type in before
+    ]
+    return sum(gained) / len(gained)
 
 
 def facts(record: dict, base: dict) -> set[float]:

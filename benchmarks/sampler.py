@@ -23,12 +23,11 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import torch  # noqa: E402
-from base import hardware  # noqa: E402
 
+from azr_mini.environment import environment, hardware  # noqa: E402
 from azr_mini.evaluate.heldout import first_of_each_type, load_heldout_tasks  # noqa: E402
 from azr_mini.policy import Policy, load_policy  # noqa: E402
 from azr_mini.prompts import solve_prompt  # noqa: E402
-from azr_mini.runs import environment  # noqa: E402
 from azr_mini.sampler import Sampler  # noqa: E402
 
 ATTEMPTS, TASKS = 8, 16  # attempts at a prompt, prompts of each type: a nano step

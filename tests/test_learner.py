@@ -40,7 +40,16 @@ def rollouts_for(policy, count=12, seed=0):
         advantage = float(torch.randn((), generator=generator))
         made.append(
             Rollout(
-                role, type, "", "", prompt_ids, ids, (-1.0,) * length, False, "", reward=advantage,
+                role,
+                type,
+                "",
+                "",
+                prompt_ids,
+                ids,
+                (-1.0,) * length,
+                False,
+                "",
+                reward=advantage,
                 advantage=advantage,
             )  # fmt: skip
         )
@@ -135,9 +144,7 @@ def test_ratio_is_one_before_the_first_update_so_nothing_clips():  # definition 
 def test_clipping_acts_with_four_updates():  # definition 17
     narrow = replace(BIG, updates_per_step=4, clip_low=0.01, clip_high=0.01)
     clipped, metrics = after(narrow, ROLLOUTS, learning_rate=1.0)
-    free, unbound = after(
-        replace(narrow, clip_low=1.0, clip_high=1e9), ROLLOUTS, learning_rate=1.0
-    )
+    free, unbound = after(replace(narrow, clip_low=1.0, clip_high=1e9), ROLLOUTS, learning_rate=1.0)
     assert metrics["clip_fraction"] > 0.1 and unbound["clip_fraction"] == 0
     start = weights_of(tiny_policy())
     assert (clipped - start).norm() < 0.7 * (free - start).norm()

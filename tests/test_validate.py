@@ -248,8 +248,7 @@ def test_induction_answers_that_are_no_program_are_malformed(executor, answer):
 
 def test_a_permissive_object_buys_nothing(executor):
     answer = (
-        "class A:\n    def __eq__(self, other):\n        return True\n"
-        "def f(a):\n    return A()"
+        "class A:\n    def __eq__(self, other):\n        return True\ndef f(a):\n    return A()"
     )
     assert not verdict(executor, REVERSED, answer).correct
 

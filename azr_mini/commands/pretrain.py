@@ -1,14 +1,17 @@
 """The command `pretrain-nano`: makes the nano base."""
 
+import json
+import shlex
 import time
 
-from azr_mini.commands.console import parse, say
+from azr_mini.commands.console import PROGRAM, parse, say
 
 
 def pretrain_nano(arguments: list[str]) -> int:
     """Makes the nano base, or goes on making it."""
+    from azr_mini.environment import hardware, software
     from azr_mini.nano.pretrain import PretrainConfig, pretrain
-    from azr_mini.nano.processes import rank
+    from azr_mini.nano.processes import rank, world_size
 
     config = parse(PretrainConfig, "pretrain-nano", arguments)
     if not config.resume and (config.out / "model.safetensors").exists():
@@ -28,5 +31,12 @@ def pretrain_nano(arguments: list[str]) -> int:
         if speaks:
             say(f"{now[1] / 1e6:7.2f} M tokens  loss {record['loss']:.3f}{left}")
     if speaks:
+        launcher = f"torchrun --nproc-per-node {world_size()}" if world_size() > 1 else "python"
+        words = PROGRAM.replace("python", launcher, 1).split() + ["pretrain-nano", *arguments]
+        facts = {"command": shlex.join(words), "seed": config.seed, **record}
+        (config.out / "pretraining.json").write_text(
+            json.dumps(facts | {"hardware": hardware(), **software()}, indent=2) + "\n",
+            encoding="utf-8",
+        )
         say(f"written: {config.out}")
     return 0

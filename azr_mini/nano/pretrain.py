@@ -141,7 +141,7 @@ def pretrain(config: PretrainConfig) -> Iterator[dict]:
         progress.seconds = first_ones(time.time() - began)
         if progress.step % 50 == 0 or share_done(progress, config) >= 1.0:
             yield {
-                "step": progress.step,
+                "steps": progress.step,
                 "tokens": progress.seen,
                 "loss": round(loss, 4),
                 "seconds": round(progress.seconds),
