@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
+from azr_mini import chat_wording
+from azr_mini.chat_wording import fence, fences
 from azr_mini.tasks import Task, TaskType, Triple
 
 THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
@@ -86,21 +88,23 @@ def propose_prompt(
     if dialect is Dialect.NANO:
         return _nano_propose_prompt(type, references)
     if type is TaskType.INDUCTION:
-        return CHAT_PROPOSE_INDUCTION.format(
-            n=num_inputs, program=_fence("python", references[0].program), frame=CHAT_FRAME
+        return chat_wording.PROPOSE_INDUCTION.format(
+            n=num_inputs, program=fence("python", references[0].program), frame=chat_wording.FRAME
         )
     blocks = "\n\n".join(
         f"Example {i}:\n"
-        + _fence("python", r.program)
+        + fence("python", r.program)
         + "\n"
-        + _fence("input", r.input)
+        + fence("input", r.input)
         + "\n"
-        + _fence("output", r.output)
+        + fence("output", r.output)
         for i, r in enumerate(references, 1)
     )
     hidden = "output" if type is TaskType.DEDUCTION else "input"
     given = "input" if type is TaskType.DEDUCTION else "output"
-    return CHAT_PROPOSE.format(hidden=hidden, given=given, references=blocks, frame=CHAT_FRAME)
+    return chat_wording.PROPOSE.format(
+        hidden=hidden, given=given, references=blocks, frame=chat_wording.FRAME
+    )
 
 
 def _nano_propose_prompt(type: TaskType, references: list[Triple]) -> str:
@@ -160,7 +164,7 @@ def _nano_fields(answer: str) -> tuple[list[str], list[str], list[str]] | None:
 
 
 def _chat_fields(answer: str) -> tuple[list[str], list[str], list[str]] | None:
-    blocks = _fences(answer)
+    blocks = fences(answer)
     by_name = {"python": [], "input": [], "message": []}
     for name, text in blocks:
         if name not in by_name:
@@ -184,23 +188,23 @@ def solve_prompt(task: Task, dialect: Dialect) -> str:
             pairs = "".join(f"{INPUT}{i}{OUTPUT}{o}" for i, o in visible_pairs(task))
             return f"{SOLVE}<induction>{pairs}{MESSAGE}{task.message}"
         case TaskType.DEDUCTION:
-            return CHAT_SOLVE_DEDUCTION.format(
-                program=_fence("python", task.program),
-                input=_fence("input", task.inputs[0]),
-                frame=CHAT_FRAME,
+            return chat_wording.SOLVE_DEDUCTION.format(
+                program=fence("python", task.program),
+                input=fence("input", task.inputs[0]),
+                frame=chat_wording.FRAME,
             )
         case TaskType.ABDUCTION:
-            return CHAT_SOLVE_ABDUCTION.format(
-                program=_fence("python", task.program),
-                output=_fence("output", task.outputs[0]),
-                frame=CHAT_FRAME,
+            return chat_wording.SOLVE_ABDUCTION.format(
+                program=fence("python", task.program),
+                output=fence("output", task.outputs[0]),
+                frame=chat_wording.FRAME,
             )
         case TaskType.INDUCTION:
             pairs = "\n".join(
-                _fence("input", i) + "\n" + _fence("output", o) for i, o in visible_pairs(task)
+                fence("input", i) + "\n" + fence("output", o) for i, o in visible_pairs(task)
             )
-            return CHAT_SOLVE_INDUCTION.format(
-                pairs=pairs, message=_fence("message", task.message or ""), frame=CHAT_FRAME
+            return chat_wording.SOLVE_INDUCTION.format(
+                pairs=pairs, message=fence("message", task.message or ""), frame=chat_wording.FRAME
             )
 
 
@@ -221,98 +225,6 @@ def parse_answer(type: TaskType, completion: str, dialect: Dialect) -> str | Non
             TaskType.ABDUCTION: "input",
             TaskType.INDUCTION: "python",
         }[type]
-        blocks = [text for block, text in _fences(answer) if block == name]
+        blocks = [text for block, text in fences(answer) if block == name]
         answer = blocks[-1] if blocks else answer
     return answer.strip() or None
-
-
-# ---- fenced blocks of the chat dialect ----------------------------------------------------------
-
-
-def _fence(name: str, text: str) -> str:
-    return f"```{name}\n{text}\n```"
-
-
-def _fences(text: str) -> list[tuple[str, str]]:
-    """(name, content) of each fenced block, in order; an unclosed block is left out."""
-    blocks, name, lines = [], None, []
-    for line in text.split("\n"):
-        bare = line.strip()
-        if name is None and bare.startswith("```"):
-            name, lines = bare[3:].strip().lower(), []
-        elif name is not None and bare == "```":
-            blocks.append((name, "\n".join(lines)))
-            name = None
-        elif name is not None:
-            lines.append(line)
-    return blocks
-
-
-# ---- the words of the chat dialect --------------------------------------------------------------
-
-CHAT_FRAME = (
-    "Think step by step between <think> and </think>, then write your final answer "
-    "between <answer> and </answer>, and nothing after it."
-)
-CHAT_RULES = """The program must define a function named `f` that takes at least one argument and
-returns a value. It may define helper functions and classes, and may import from the standard
-library's pure modules (math, itertools, collections, functools, re and the like). It must be
-deterministic: no randomness, no clock, no files, no network, no printing. Arguments and results
-are plain values: numbers, strings, booleans, None inside containers, lists, tuples, sets and
-dictionaries."""
-CHAT_PROPOSE = (
-    """Write a new Python program and one input for it. Someone else will see the program and
-its {given} and has to find the {hidden}. Aim for a task that takes several steps of careful
-reasoning to get right, that can be solved, and that differs from the examples below in what it
-computes.
-
-"""
-    + CHAT_RULES
-    + """
-
-{references}
-
-{frame} The answer holds exactly two blocks: the program in a ```python block, and the arguments of
-`f`, separated by commas, in an ```input block."""
-)
-CHAT_PROPOSE_INDUCTION = """Below is a Python program. Write {n} inputs for it and a short message.
-Someone else will see the message and some of the inputs with their outputs, but not the program,
-and has to write a program that behaves the same on all of them. Choose inputs that together show
-what the program does. The message may hint at it and may not contain code.
-
-{program}
-
-{frame} The answer holds {n} ```input blocks, each with the arguments of `f` separated by commas,
-and then one ```message block."""
-CHAT_SOLVE_DEDUCTION = """What does this program return for this input?
-
-{program}
-
-{input}
-
-{frame} The answer is the returned value as a Python literal in an ```output block (strings in
-quotes)."""
-CHAT_SOLVE_ABDUCTION = """Find an input for which this program returns this output. Any input that
-does is right.
-
-{program}
-
-{output}
-
-{frame} The answer is the arguments of `f`, separated by commas, in an ```input block (strings in
-quotes)."""
-CHAT_SOLVE_INDUCTION = (
-    """Write a program that turns each of these inputs into its output, and that would do the
-same for further inputs of the same kind.
-
-{pairs}
-
-A message from the author of the inputs:
-{message}
-
-"""
-    + CHAT_RULES
-    + """
-
-{frame} The answer is the program in a ```python block."""
-)

@@ -14,9 +14,10 @@ LAYERS = [
     ["tasks", "values", "resources"],
     ["programs"],
     ["sandbox", "trr"],
+    ["chat_wording"],
     ["prompts"],
     ["rewards", "buffer", "validate", "behaviour"],
-    ["packing"],
+    ["packing", "models"],
     ["policy"],
     ["running"],
     ["sampler", "sampler_vllm"],
@@ -37,8 +38,8 @@ LAYERS = [
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 TORCH = {
-    "policy", "packing", "running", "sampler", "sampler_vllm", "trr", "learner", "train", "runs",
-    "nano",
+    "policy", "models", "packing", "running", "sampler", "sampler_vllm", "trr", "learner", "train",
+    "runs", "nano",
 }  # fmt: skip
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
 

@@ -7,7 +7,8 @@ import torch
 from tiny_models import byte_tokenizer, tiny_model, tiny_policy
 from transformers import AutoModelForCausalLM
 
-from azr_mini.policy import Policy, choose_dtype, load_policy
+from azr_mini.models import choose_dtype
+from azr_mini.policy import Policy, load_policy
 from azr_mini.prompts import Dialect
 from azr_mini.trr import micro_batch_loss
 
@@ -276,7 +277,7 @@ def test_bad_folders_and_switches_say_what_to_do(tmp_path):
 
 
 def test_missing_nano_base_says_how_to_get_it(monkeypatch, tmp_path):
-    monkeypatch.setattr("azr_mini.policy.data_path", lambda name: tmp_path / "data" / name)
+    monkeypatch.setattr("azr_mini.models.data_path", lambda name: tmp_path / "data" / name)
     with pytest.raises(ValueError, match="pretrain-nano"):
         load_policy("nano")
 
