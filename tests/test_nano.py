@@ -75,7 +75,7 @@ def test_every_document_is_true(executor):
     """Answers are graded right, tried inputs give the stated output, proposals validate."""
     rng = random.Random(1)
     documents = [random_document(rng, HARD) for _ in range(600)]
-    jobs, expected = [], []
+    jobs, expected, backward = [], [], []
     for document in documents:
         parts = _read_prompt(document.prompt)
         if document.role is Role.PROPOSE:
@@ -93,7 +93,9 @@ def test_every_document_is_true(executor):
         elif document.type is TaskType.ABDUCTION:
             jobs.append(Job(parts["<program>"][0], [answer]))
             expected.append([parts["<output>"][0]])
-            tried = thought(document.completion).split(INPUT)[1:]
+            worked, *tried = thought(document.completion).split(INPUT)
+            if worked:  # backward from the output: what the answer's run assigned, last first
+                backward.append((_recording(parts["<program>"][0]), answer, worked.split("\n")))
             for text in tried:  # each try: input, trace lines, output
                 jobs.append(Job(parts["<program>"][0], [text.split("\n")[0].split(OUTPUT)[0]]))
                 expected.append([text.split(OUTPUT)[1]])
@@ -101,6 +103,10 @@ def test_every_document_is_true(executor):
             jobs.append(Job(answer, parts["<input>"]))
             expected.append(parts["<output>"])
     assert [result.outputs for result in executor.run(jobs)] == expected
+    runs = executor.run([Job(program, [input]) for program, input, _ in backward])
+    assert len(runs) > 20
+    for run, (_, _, lines) in zip(runs, backward, strict=True):
+        assert _trace_lines(run.outputs[0]) == lines[::-1]
 
 
 def _recording(source: str) -> str:
@@ -123,6 +129,14 @@ def _recording(source: str) -> str:
     return "\n".join(lines)
 
 
+def _trace_lines(recorded: str) -> list[str]:
+    """The lines of a trace, from what the recording program returned."""
+    return [
+        f"{name} {value}" if name == "if" else f"{name}={canonical(value)}"
+        for name, value in parse_value(recorded)
+    ]
+
+
 def test_traces_are_what_python_does_step_by_step(executor):
     rng = random.Random(2)
     jobs, expected = [], []
@@ -132,10 +146,7 @@ def test_traces_are_what_python_does_step_by_step(executor):
         if run is not None:
             jobs.append(Job(_recording(program.source), [argument_text(run[0])]))
             expected.append(run[2])
-    traces = []
-    for result in executor.run(jobs):
-        steps = parse_value(result.outputs[0])
-        traces.append([f"{n} {v}" if n == "if" else f"{n}={canonical(v)}" for n, v in steps])
+    traces = [_trace_lines(result.outputs[0]) for result in executor.run(jobs)]
     assert traces == expected
     assert any("if True" in t for t in traces) and any(len(set(t)) > 6 for t in traces)
 

@@ -14,7 +14,7 @@ from azr_mini.tasks import Role
 
 # single steps first: weights of programs with 1, 2, 3, ... operations, and of the six formats
 EASY = Recipe((0.80, 0.12, 0.04, 0.02, 0.02), mix=(0.60, 0.22, 0.08, 0.03, 0.03, 0.04))
-HARD = Recipe((0.22, 0.25, 0.25, 0.17, 0.11), mix=(0.24, 0.34, 0.29, 0.05, 0.04, 0.04))
+HARD = Recipe((0.22, 0.25, 0.25, 0.17, 0.11), mix=(0.20, 0.33, 0.35, 0.05, 0.03, 0.04))
 PROPOSAL_WEIGHT = 0.2  # of a proposal's tokens: most are free choices, nothing to learn from
 POOL = 2048  # documents that are sorted by length together, so that little is padding
 

@@ -2,7 +2,8 @@
 
 A document is a prompt and a completion, worded by the same functions that self-play uses. Some of
 the solver's documents think before they answer: deduction writes the value of every
-variable as it is assigned, abduction tries inputs, induction traces the first visible pair.
+variable as it is assigned, abduction writes these values from the last to the first, or tries
+inputs, induction traces the first visible pair.
 """
 
 import random
@@ -29,7 +30,10 @@ from azr_mini.values import canonical, parse_arguments
 
 NUM_INDUCTION_INPUTS = 6
 FORMATS = tuple((role, type) for role in (Role.SOLVE, Role.PROPOSE) for type in TaskType)
-MAX_TRIES, RIGHT_TRY = 3, 0.7  # inputs that an abduction's thought tries; chance of a right one
+# The share of abduction's thoughts that work backward; the others try inputs. Tries alone did not
+# pay: a base of this size stopped as often after a try that matched as after one that did not.
+BACKWARD = 0.8
+MAX_TRIES, RIGHT_TRY = 3, 0.7  # tried inputs; the chance of a right one
 IDENTITY = Triple("def f(a):\n    return a", "'Hello World'", "'Hello World'")
 
 
@@ -95,19 +99,31 @@ def deduction_document(rng: random.Random, recipe: Recipe, program: Program) -> 
 
 
 def abduction_document(rng: random.Random, recipe: Recipe, program: Program) -> Document | None:
-    """Find an input, after zero to three tried inputs: it goes on until one matches.
-
-    Each try is right with the same chance, so that neither the last try nor any other is known to
-    match before it has been worked out. A wrong one differs a little from a right one. (In a first
-    base the number of tries was drawn beforehand. It learned to stop after one that did not match,
-    and answered it.)
-    """
+    """Find an input, after working backward from the output, after tried inputs, or at once."""
     run = draw_run(rng, program)
     if run is None:
         return None
-    arguments, output, _ = run
+    arguments, output, trace = run
+    thought = ""
+    if rng.random() < recipe.think:
+        works_backward = rng.random() < BACKWARD
+        thought = (
+            "\n".join(reversed(trace))
+            if works_backward
+            else _tries(rng, program, arguments, output)
+        )
+    task = _task(TaskType.ABDUCTION, program, [arguments], [output])
+    return _solved(task, thought, argument_text(arguments))
+
+
+def _tries(rng: random.Random, program: Program, arguments: tuple, output: object) -> str:
+    """One to three tried inputs, each with its trace and output, until one matches.
+
+    Each try is right with the same chance, so that neither the last try nor any other is known to
+    match before it has been worked out. A wrong one differs a little from a right one.
+    """
     tries = []
-    for _ in range(MAX_TRIES if rng.random() < recipe.think else 0):
+    for _ in range(MAX_TRIES):
         is_right = rng.random() < RIGHT_TRY
         guess = arguments if is_right else _wrong_guess(rng, program, arguments, output)
         guessed_output, trace = program.run(guess)
@@ -115,8 +131,7 @@ def abduction_document(rng: random.Random, recipe: Recipe, program: Program) -> 
         tries.append(f"{INPUT}{argument_text(guess)}{steps}{OUTPUT}{canonical(guessed_output)}")
         if guess == arguments:
             break
-    task = _task(TaskType.ABDUCTION, program, [arguments], [output])
-    return _solved(task, "".join(tries), argument_text(arguments))
+    return "".join(tries)
 
 
 def _wrong_guess(rng: random.Random, program: Program, right: tuple, output: object) -> tuple:

@@ -43,7 +43,7 @@ class PretrainConfig:
     """AdamW's step for embeddings and norms."""
     curriculum: float = 0.25
     """Share of the tokens over which programs grow from one operation to several."""
-    think: float = 1 / 3
+    think: float = 0.4
     """Share of a solver's documents that think first."""
     prompt_weight: float = 0.0
     """Weight of prompt tokens in the loss; completion tokens have 1."""
