@@ -168,15 +168,27 @@ def choosing(rows: dict, name: str) -> float:
 
 def facts(record: dict, base: dict) -> set[float]:
     """The numbers that prose about the results may name, rounded as they are printed."""
-    runs = [row for name, row in record["rows"].items() if name.startswith("seed")]
+    rows = record["rows"]
+    start = rows["seed0"]["before"]
     found = {0.0, 1.0, 2.0, 3.0, 95.0, 100.0, float(record["held_out_tasks_per_type"])}
-    found |= {float(record["hardware"]["cores"]), float(len(runs))}
-    for row in runs:
-        found |= {float(row["num_steps"]), round(row["training_seconds"] / 60, 1)}
-        found |= {round(row["seconds"] / 60, 1), round(row["seconds_per_step"], 1)}
-        for when in ("before", "after"):
-            for types in row[when]["sampled"]["types"].values():
-                found |= {float(round(100 * types["thinking_share"]))}
+    found |= {float(record["hardware"]["cores"]), float(sum(n.startswith("seed") for n in rows))}
+    for name, row in rows.items():
+        gained = [
+            100 * gain.gain.estimate for gain in gains(start["sampled"], row["after"]["sampled"])
+        ]
+        gained += [
+            100 * gain.gain.estimate for gain in gains(start["greedy"], row["after"]["greedy"])
+        ]
+        types = list(row["after"]["sampled"]["types"].values())
+        found |= {round(100 * t["accuracy"], 1) for t in types}
+        found |= {round(row["seconds"] / 60, 1)}
+        if name in TRAINED:
+            types += row["before"]["sampled"]["types"].values()
+            gained.append(100 * choosing(rows, name))
+            found |= {float(row["num_steps"]), round(row["training_seconds"] / 60, 1)}
+            found |= {round(row["seconds_per_step"], 1)}
+        found |= {round(abs(value), 1) for value in gained}
+        found |= {float(round(100 * t["thinking_share"])) for t in types}
     for mode in base["modes"].values():
         found |= {round(100 * row["accuracy"], 1) for row in mode.values()}
     return found
