@@ -3,12 +3,9 @@
 A key whose value does not exist in a step (no completion was truncated, say) is left out.
 """
 
-import os
 import statistics
-import sys
 import time
 from collections import Counter, defaultdict
-from pathlib import Path
 
 from azr_mini.behaviour import flagged_phrases
 from azr_mini.buffer import TripleBuffer
@@ -116,14 +113,3 @@ class Clock:
             if self.seconds.get(phase):
                 metrics[f"tokens_per_second/{phase}"] = count / self.seconds[phase]
         return metrics
-
-
-def resident_memory() -> float:
-    """The bytes of memory this process holds now; its peak where the system does not say."""
-    statm = Path("/proc/self/statm")
-    if statm.exists():
-        return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    import resource  # Windows has none, and reading a run must work there
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, others kilobytes

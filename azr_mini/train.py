@@ -16,6 +16,7 @@ import torch
 from azr_mini.buffer import TripleBuffer
 from azr_mini.config import Config
 from azr_mini.learner import trains, update
+from azr_mini.memory import give_back_memory, resident_memory
 from azr_mini.policy import Policy, load_policy
 from azr_mini.prompts import Dialect
 from azr_mini.resources import data_path
@@ -31,7 +32,7 @@ from azr_mini.selfplay import (
     solve,
     validate_proposals,
 )
-from azr_mini.step_metrics import Clock, resident_memory, summarize
+from azr_mini.step_metrics import Clock, summarize
 from azr_mini.tasks import Role, Rollout, load_seed_tasks
 from azr_mini.trr import advantages_by, task_relative_advantages
 from azr_mini.validate import load_heldout
@@ -149,6 +150,7 @@ def train(
         for task in new:
             state.buffer.add(task)
         state.step += 1
+        give_back_memory()
         clock.lap("update")
 
         metrics |= summarize(rollouts, state.buffer) | clock.metrics(rollouts) | _memory()

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "azr_mini"
 
 # A module may import those above it in this list, and no other. A folder stands for its modules.
 LAYERS = [
-    ["tasks", "values", "resources"],
+    ["tasks", "values", "resources", "memory"],
     ["programs"],
     ["sandbox", "trr"],
     ["chat_wording"],
@@ -81,7 +81,15 @@ def test_heavy_libraries_are_imported_where_they_belong(path):
 
 
 LIGHT = ["tasks", "values", "programs", "prompts", "rewards", "buffer", "validate", "selfplay"]
-LIGHT += ["step_metrics", "behaviour", "config", "presets", "sandbox", "evaluate.intervals"]
+LIGHT += [
+    "step_metrics",
+    "memory",
+    "behaviour",
+    "config",
+    "presets",
+    "sandbox",
+    "evaluate.intervals",
+]
 
 
 @pytest.mark.parametrize("name", LIGHT)

@@ -26,7 +26,7 @@ MAX_COLUMNS = 25  # of a histogram over time; more steps share a column
 def reward(run: Run) -> Figure:
     """Mean reward of the six (role, task type) groups."""
     metrics = run.metrics
-    title = "Reward: the solver's should rise, the proposer's stay off the floor (−1: invalid)"
+    title = "Reward: harder tasks pay the proposer, so the solver's may fall while it learns"
     figure, grid = panels(title, 2, 3, sharex=True, sharey="row")
     for row, role in zip(grid, Role, strict=True):
         for axes, type in zip(row, TaskType, strict=True):
