@@ -26,7 +26,7 @@ class Config:
 
     seed: int = 0
     """Same seed, same run, bit for bit on a CPU."""
-    num_steps: int = 50
+    num_steps: int = 60
     """Self-play steps."""
     batch_size: int = 16
     """B: proposals, and tasks to solve, of each type in a step (paper: 64)."""
@@ -76,7 +76,7 @@ class Config:
     entropy_coef: float = 0.0
     """Pay for entropy (paper: 0.001)."""
 
-    learning_rate: float = 3e-4
+    learning_rate: float = 2e-4
     """Of AdamW, constant (paper: 1e-6)."""
     weight_decay: float = 0.0
     """Of AdamW (paper: 0.01)."""
