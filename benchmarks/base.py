@@ -99,6 +99,11 @@ trained on programs that a grammar generated and on what they do, on no human te
 watch self-play learn on a CPU. It is not a language model, and nothing measured on it is a
 statement about language models.
 
+Some of its answers follow a thought. In deduction a thought is the value of every variable as the
+program assigns it. In abduction it is these values from the last to the first, worked backward from
+the output, or, less often, up to three tried inputs. In induction it is the values on the first
+visible pair.
+
 ## How it was made
 
     {pre["command"]}
