@@ -76,7 +76,8 @@ def evaluated(model: str, *options: str) -> dict:
     """Held-out scores of a model, sampled and greedy."""
     path = RUNS / "evaluation.json"
     path.unlink(missing_ok=True)
-    words = command("evaluate", model, "--limit", str(TASKS), "--json", str(path), *options)
+    name = str(path.relative_to(ROOT))
+    words = command("evaluate", model, "--limit", str(TASKS), "--json", name, *options)
     seconds = timed(words)
     record = json.loads(path.read_text())
     return {
@@ -98,7 +99,7 @@ def pretrained(seconds: float) -> dict:
         "--matrix-learning-rate", "0.002", "--learning-rate", "0.0003",
     ]  # fmt: skip
     spent = timed(words)
-    found = evaluated(str(folder))
+    found = evaluated(str(folder.relative_to(ROOT)))
     return {
         **found,
         "command": shlex.join(["python", *words[1:]]),
