@@ -60,7 +60,7 @@ class PretrainConfig:
     device: str = "cpu"
     """cpu or cuda."""
     compile: bool = False
-    """Compile the loss: half as fast again after a minute, needs a C++ compiler on a CPU."""
+    """Compile the loss: faster after a minute or so; on a CPU it needs a C++ compiler."""
 
 
 def make_model(config: PretrainConfig, vocab_size: int):
