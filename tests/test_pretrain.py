@@ -84,7 +84,7 @@ def test_the_command_lowers_the_loss_and_writes_a_model_with_its_record(small_po
 
 
 SHARE = """
-import torch, torch.distributed as dist
+import pathlib, sys, torch, torch.distributed as dist
 from azr_mini.nano.processes import first_ones, rank, share_gradients
 dist.init_process_group("gloo")
 layer = torch.nn.Linear(2, 1)
@@ -94,7 +94,7 @@ tokens = share_gradients(layer, 10 + rank())
 assert tokens == 21, tokens
 assert all(torch.all(p.grad == 2.0) for p in layer.parameters())
 assert first_ones(5.0 + rank()) == 5.0
-print("agreed", rank())
+pathlib.Path(sys.argv[1], f"agreed {rank()}").touch()
 """
 
 
@@ -102,7 +102,8 @@ print("agreed", rank())
 def test_two_processes_share_the_mean_gradient_and_stop_together(tmp_path):
     script = tmp_path / "share.py"
     script.write_text(SHARE, encoding="utf-8")
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", script]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    launch += [str(script), str(tmp_path)]
     done = subprocess.run(launch, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert "agreed 0" in done.stdout and "agreed 1" in done.stdout
+    assert {path.name for path in tmp_path.glob("agreed *")} == {"agreed 0", "agreed 1"}
