@@ -145,7 +145,8 @@ def table(record: dict) -> list[str]:
     for name in (name for name in (*TRAINED, *FORCED, PRETRAINED) if name in rows):
         row = rows[name]
         found = cells(row["after"], row.get("before", base))
-        found.append(f"{100 * choosing(rows, name):+.1f}" if name in TRAINED else "")
+        known = name in TRAINED and all(forced in rows for forced in FORCED)
+        found.append(f"{100 * choosing(rows, name):+.1f}" if known else "")
         lines.append(f"| {name} | " + " | ".join(found) + " |")
     return lines
 

@@ -77,6 +77,8 @@ def test_the_command_lowers_the_loss_and_writes_a_model_with_its_record(small_po
     record = json.loads((out / "pretraining.json").read_text(encoding="utf-8"))
     assert record["tokens"] >= 40_000 and record["loss"] < 6.0  # 6.2 is the loss of guessing
     assert record["command"] == " ".join(["python -m azr_mini", *words])
+    assert main([*words, "--resume"]) == 0  # nothing is left to do, and the record stays
+    assert json.loads((out / "pretraining.json").read_text(encoding="utf-8")) == record
     policy = load_policy(str(out))
     prompt = policy.encode("<solve><deduction><program>def f(a):\n    return a<input>3")
     ((completion,),) = Sampler(policy).generate([prompt], seeds=[0], max_new_tokens=5)

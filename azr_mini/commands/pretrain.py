@@ -20,7 +20,7 @@ def pretrain_nano(arguments: list[str]) -> int:
     if speaks:
         amount = f"{config.minutes:g} minutes" if config.minutes else f"{config.tokens:,} tokens"
         say(f"pre-training for {amount}; --resume goes on from the last save")
-    started = None
+    started = record = None
     for record in pretrain(config):
         now = (time.time(), record["tokens"])
         started = started or now
@@ -30,7 +30,7 @@ def pretrain_nano(arguments: list[str]) -> int:
             left = f", {(config.tokens - now[1]) / rate / 60:.0f} min left"
         if speaks:
             say(f"{now[1] / 1e6:7.2f} M tokens  loss {record['loss']:.3f}{left}")
-    if speaks:
+    if speaks and record is not None:  # None: nothing was left to do
         launcher = f"torchrun --nproc-per-node {world_size()}" if world_size() > 1 else "python"
         words = PROGRAM.replace("python", launcher, 1).split() + ["pretrain-nano", *arguments]
         facts = {"command": shlex.join(words), "seed": config.seed, **record}
@@ -38,5 +38,6 @@ def pretrain_nano(arguments: list[str]) -> int:
             json.dumps(facts | {"hardware": hardware(), **software()}, indent=2) + "\n",
             encoding="utf-8",
         )
+    if speaks:
         say(f"written: {config.out}")
     return 0

@@ -1,9 +1,9 @@
 """The nano pre-training corpus: true documents for the six (role, task type) formats.
 
 A document is a prompt and a completion, worded by the same functions that self-play uses. Some of
-the solver's documents think before they answer: deduction writes the value of every
-variable as it is assigned, abduction writes these values from the last to the first, or tries
-inputs, induction traces the first visible pair.
+the solver's documents think before they answer: deduction writes the value of every variable as it
+is assigned, abduction writes these values from the last to the first, or tries inputs, induction
+traces the first visible pair.
 """
 
 import random
@@ -106,12 +106,10 @@ def abduction_document(rng: random.Random, recipe: Recipe, program: Program) -> 
     arguments, output, trace = run
     thought = ""
     if rng.random() < recipe.think:
-        works_backward = rng.random() < BACKWARD
-        thought = (
-            "\n".join(reversed(trace))
-            if works_backward
-            else _tries(rng, program, arguments, output)
-        )
+        if rng.random() < BACKWARD:
+            thought = "\n".join(reversed(trace))
+        else:
+            thought = _tries(rng, program, arguments, output)
     task = _task(TaskType.ABDUCTION, program, [arguments], [output])
     return _solved(task, thought, argument_text(arguments))
 
