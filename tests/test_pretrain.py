@@ -86,16 +86,16 @@ def test_the_command_lowers_the_loss_and_writes_a_model_with_its_record(small_po
 
 
 SHARE = """
-import pathlib, sys, torch, torch.distributed as dist
-from azr_mini.nano.processes import first_ones, rank, share_gradients
-dist.init_process_group("gloo")
-layer = torch.nn.Linear(2, 1)
-for p in layer.parameters():
-    p.grad = torch.full_like(p, 1.0 + 2.0 * rank())
-tokens = share_gradients(layer, 10 + rank())
-assert tokens == 21, tokens
-assert all(torch.all(p.grad == 2.0) for p in layer.parameters())
-assert first_ones(5.0 + rank()) == 5.0
+import pathlib, sys, torch
+from azr_mini.nano.processes import first_ones, process_group, rank, share_gradients
+with process_group():
+    layer = torch.nn.Linear(2, 1)
+    for p in layer.parameters():
+        p.grad = torch.full_like(p, 1.0 + 2.0 * rank())
+    tokens = share_gradients(layer, 10 + rank())
+    assert tokens == 21, tokens
+    assert all(torch.all(p.grad == 2.0) for p in layer.parameters())
+    assert first_ones(5.0 + rank()) == 5.0
 pathlib.Path(sys.argv[1], f"agreed {rank()}").touch()
 """
 

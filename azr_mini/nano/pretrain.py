@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from safetensors.torch import load_file
 
 from azr_mini.nano.batches import batches
 from azr_mini.nano.checkpoints import Progress, load_state, save
-from azr_mini.nano.processes import first_ones, share_gradients, world_size
+from azr_mini.nano.processes import first_ones, process_group, share_gradients
 from azr_mini.nano.tokenizer import build_tokenizer
 from azr_mini.validate import load_heldout
 
@@ -114,9 +113,13 @@ def pretrain(config: PretrainConfig) -> Iterator[dict]:
 
     A checkpoint is written every five minutes, between two pools, and at the end.
     """
+    with process_group():
+        yield from train_base(config)
+
+
+def train_base(config: PretrainConfig) -> Iterator[dict]:
+    """What `pretrain` does inside the group of processes."""
     torch.set_num_threads(config.threads)
-    if world_size() > 1 and not dist.is_initialized():
-        dist.init_process_group("gloo")
     tokenizer = build_tokenizer()
     model = make_model(config, vocab_size=-(-len(tokenizer) // 64) * 64).to(config.device)
     optimizers = make_optimizers(model, config)

@@ -1,6 +1,8 @@
 """Pre-training in several processes: who this is, and the mean of all their gradients."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 import torch.distributed as dist
@@ -14,6 +16,22 @@ def rank() -> int:
 def world_size() -> int:
     """The number of processes that train together: what torchrun says."""
     return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+@contextmanager
+def process_group() -> Iterator[None]:
+    """All processes that torchrun started, joined while the block runs; one alone joins nothing.
+
+    Leaving matters: an interpreter that ends while gloo's threads run is aborted now and then.
+    """
+    if world_size() == 1:
+        yield
+        return
+    dist.init_process_group("gloo")
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
 
 
 def share_gradients(model, num_tokens: int) -> int:
