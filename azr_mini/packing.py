@@ -31,21 +31,21 @@ class Packing:
     chunks: tuple[tuple[int, int], ...] = ()  # (last, width)
 
     def spread(self, packed: Tensor) -> Tensor:
-        """Packed tokens (1, H, N, D) on the grid: (E, H, L, D), zeros where no token sits."""
-        _, heads, _, width = packed.shape
+        """Packed tokens (N, H, D) on the grid: (E, H, L, D), zeros where no token sits."""
+        _, heads, width = packed.shape
         entries, _, columns, _ = self.mask.shape
-        tokens = packed[0].transpose(0, 1).to(self.mask.dtype)  # (N, H, D)
+        tokens = packed.to(self.mask.dtype)
         if len(tokens) < entries * columns:
             grid = tokens.new_zeros(entries * columns, heads, width)
             tokens = grid.index_copy_(0, self.places, tokens)
         return tokens.reshape(entries, columns, heads, width).transpose(1, 2)
 
     def collect(self, grid: Tensor) -> Tensor:
-        """The grid (E, H, L, D) as packed tokens again: (1, N, H, D)."""
+        """The grid (E, H, L, D) as packed tokens again: (N, H, D)."""
         tokens = grid.transpose(1, 2).flatten(0, 1)  # (E * L, H, D)
         if len(tokens) > len(self.places):
             tokens = tokens.index_select(0, self.places)
-        return tokens[None]
+        return tokens
 
     def keys_values(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """What the queries of the grid attend to in this layer: two (E, H, T, D)."""
@@ -171,7 +171,15 @@ def packed_attention(
     for extra in ("softcap", "s_aux", "position_bias"):
         if kwargs.get(extra) is not None:
             raise ValueError(f"this architecture's attention has {extra}: it is not supported")
-    keys, values = packing.keys_values(module.layer_idx, key, value)  # (E, H, T, D)
+    query, key, value = (x[0].transpose(0, 1) for x in (query, key, value))  # (N, heads, D)
+    return attend(module.layer_idx, query, key, value, packing, scaling)[None], None
+
+
+def attend(layer: int, query: Tensor, key: Tensor, value: Tensor, packing: Packing, scaling=None):
+    """Attention of packed tokens in a layer. query: (N, Hq, D); key, value: (N, H, D); returns
+    (N, Hq, D).
+    """
+    keys, values = packing.keys_values(layer, key, value)  # (E, H, T, D)
     queries, mask = packing.spread(query), packing.mask  # (E, Hq, L, D), (E, 1, L, T)
     shape, shared = queries.shape, queries.shape[1] // keys.shape[1]
     if shared > 1:  # heads that share keys become more columns, so that no key is copied
@@ -191,7 +199,7 @@ def packed_attention(
         )
         first = last
     out = parts[0] if len(parts) == 1 else torch.cat(parts)
-    return packing.collect(out.reshape(*shape[:3], values.shape[3])), None
+    return packing.collect(out.reshape(*shape[:3], values.shape[3]))
 
 
 def install(model) -> None:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from azr_mini.packing import EMPTY, SHARED, Packing, as_mask, packed_logits, visible
+from azr_mini.decoding import forward_pass
+from azr_mini.packing import EMPTY, SHARED, Packing, as_mask, visible
 from azr_mini.policy import Policy
 
 IDLE = -2  # owner of a column of the grid in which no row runs: it sees only the prompt
@@ -26,6 +27,7 @@ class RunningBatch:
 
     def __init__(self, policy: Policy) -> None:
         self.policy, self.store = policy, KeyValueStore(policy.dtype)
+        self.forward = forward_pass(policy)
         none = torch.zeros(0, dtype=torch.long, device=policy.device)
         self.rows = self.entry = self.number = self.token = self.position = none  # (R,)
         self.fill = none  # (E,) slots in use
@@ -55,7 +57,7 @@ class RunningBatch:
             first_entry=first,
         )
         ids = torch.tensor([i for prompt in prompts for i in prompt], device=device)
-        logits = packed_logits(self.policy.model, ids, column, lengths_.cumsum(0) - 1, packing)
+        logits = self.forward(ids, column, lengths_.cumsum(0) - 1, packing)
 
         siblings = torch.tensor(counts, device=device)
         entry = torch.arange(len(prompts), device=device).repeat_interleave(siblings)
@@ -93,7 +95,7 @@ class RunningBatch:
             self.store,
             self.entry * self.store.capacity + slot,
         )
-        logits = packed_logits(self.policy.model, self.token, self.position, 0, packing)
+        logits = self.forward(self.token, self.position, 0, packing)
         self.position = self.position + 1
         return logits
 
@@ -176,16 +178,15 @@ class KeyValueStore:
         self.layers: dict[int, list[Tensor]] = {}
 
     def write(self, layer: int, key: Tensor, value: Tensor, slots: Tensor) -> list[Tensor]:
-        """Puts packed (1, H, N, D) keys and values into flat `slots` (N,); returns all of the
+        """Puts packed (N, H, D) keys and values into flat `slots` (N,); returns all of the
         layer's, two (entries, capacity, H, D).
         """
         if layer not in self.layers:
             self.layers[layer] = [
-                x.new_zeros(self.size, x.shape[1], x.shape[3], dtype=self.dtype)
-                for x in (key, value)
+                x.new_zeros(self.size, *x.shape[1:], dtype=self.dtype) for x in (key, value)
             ]
         for kept, new in zip(self.layers[layer], (key, value), strict=True):
-            kept.index_copy_(0, slots, new[0].transpose(0, 1).to(self.dtype))
+            kept.index_copy_(0, slots, new.to(self.dtype))
         shape, used = (self.entries, self.capacity), self.entries * self.capacity
         return [kept[:used].unflatten(0, shape) for kept in self.layers[layer]]
 

@@ -70,19 +70,18 @@ class Sampler:
             device=self.policy.device,
         )
         batch = RunningBatch(self.policy)
-        with self.policy.autocast():  # around the loop: the weights are cast once
-            while waiting or len(batch.rows):
-                entering = self._entering(waiting, len(batch.rows), prompt_ids, num_completions)
-                if entering:
-                    prompts = [prompt_ids[ids[0] // num_completions] for ids in entering]
-                    logits = batch.admit(prompts, entering)
-                    new = batch.rows[len(batch.rows) - len(logits) :]
-                else:
-                    logits, new = batch.decode(), batch.rows
-                position = written.lengths[new]
-                tokens, logprobs = draw(logits, keys[new], position, temperature, top_p)
-                ended = written.add(new, tokens, logprobs)
-                batch.take(tokens, ended | (position + 1 >= limits[new // num_completions]))
+        while waiting or len(batch.rows):
+            entering = self._entering(waiting, len(batch.rows), prompt_ids, num_completions)
+            if entering:
+                prompts = [prompt_ids[ids[0] // num_completions] for ids in entering]
+                logits = batch.admit(prompts, entering)
+                new = batch.rows[len(batch.rows) - len(logits) :]
+            else:
+                logits, new = batch.decode(), batch.rows
+            position = written.lengths[new]
+            tokens, logprobs = draw(logits, keys[new], position, temperature, top_p)
+            ended = written.add(new, tokens, logprobs)
+            batch.take(tokens, ended | (position + 1 >= limits[new // num_completions]))
         done = iter(written.completions())
         return [[next(done) for _ in range(num_completions)] for _ in prompt_ids]
 

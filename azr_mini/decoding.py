@@ -1,0 +1,154 @@
+"""The forward pass of generation: a model's own arithmetic in a quarter of the operations.
+
+A decoding step moves few numbers through many operations, so their count is its time. Here matrices
+that read the same input are one, weights are cast once a generation, and nothing is kept for a
+gradient. Training keeps the model's own code; a test compares the two. N tokens, H hidden width.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear, silu
+
+from azr_mini.packing import Packing, attend, packed_logits
+from azr_mini.policy import Policy
+
+ARCHITECTURES = ("llama", "qwen2", "qwen3")
+COPIED_PARAMETERS = 10**9  # the weights of a larger model are not held twice
+# oneDNN's bfloat16 product costs 40 microseconds and more however small it is; a float32 product of
+# the same rounded numbers costs 10 for so few rows, while its matrix stays in the caches
+FEW_ROWS, SMALL_MATRIX = 16, 2**20
+
+
+def forward_pass(policy: Policy) -> Callable[[Tensor, Tensor, Tensor | int, Packing], Tensor]:
+    """`packing.packed_logits` of the policy's model without its first argument, for the weights as
+    they are now.
+    """
+    model = policy.model
+    has_adapter = hasattr(model, "peft_config")
+    base = model.get_base_model() if has_adapter else model
+    if is_supported(base.config) and (has_adapter or base.num_parameters() <= COPIED_PARAMETERS):
+        return Decoder(base, policy.dtype)
+
+    def by_model(*arguments) -> Tensor:
+        with policy.autocast():
+            return packed_logits(model, *arguments)
+
+    return by_model
+
+
+def is_supported(config) -> bool:
+    """Whether `Decoder` knows the arithmetic of a model with this configuration."""
+    rope_type = getattr(config, "rope_parameters", {}).get("rope_type")
+    return (
+        config.model_type in ARCHITECTURES
+        and config.hidden_act == "silu"
+        and rope_type in ("default", "llama3")  # others change with the length
+        and getattr(config, "sliding_window", None) is None
+    )
+
+
+class Decoder:
+    """The weights of a Llama, Qwen2 or Qwen3 model, laid out for decoding."""
+
+    def __init__(self, model, dtype: torch.dtype) -> None:
+        self.dtype, self.body = dtype, model.model
+        self.layers = [_Layer(layer, self.dtype) for layer in self.body.layers]
+        self.head = Joined([model.lm_head], self.dtype)
+
+    def __call__(self, ids: Tensor, positions: Tensor, keep: Tensor | int, packing) -> Tensor:
+        """Next-token logits after the packed tokens `keep`: (K, V); 0 keeps all. ids, positions:
+        (N,).
+        """
+        x = self.body.embed_tokens(ids)  # (N, H)
+        cos, sin = rotation(self.body.rotary_emb, positions)
+        for number, layer in enumerate(self.layers):
+            x = layer(x, cos, sin, number, packing)
+        if isinstance(keep, Tensor):
+            x = x.index_select(0, keep)
+        return self.head(normalize(x, self.body.norm).to(self.dtype))
+
+
+class _Layer:
+    def __init__(self, layer, dtype: torch.dtype) -> None:
+        attention, mlp = layer.self_attn, layer.mlp
+        self.dtype, self.head_dim, self.scaling = dtype, attention.head_dim, attention.scaling
+        self.norms = (layer.input_layernorm, layer.post_attention_layernorm)
+        # Qwen3 normalises each head
+        self.head_norms = (getattr(attention, "q_norm", None), getattr(attention, "k_norm", None))
+        self.inputs = Joined([attention.q_proj, attention.k_proj, attention.v_proj], dtype)
+        self.heads = [size // self.head_dim for size in self.inputs.sizes]  # of q, k and v
+        self.output = Joined([attention.o_proj], dtype)
+        self.up = Joined([mlp.gate_proj, mlp.up_proj], dtype)
+        self.down = Joined([mlp.down_proj], dtype)
+
+    def __call__(self, x: Tensor, cos: Tensor, sin: Tensor, number: int, packing) -> Tensor:
+        """x: (N, H), cos and sin: (N, 1, D); returns (N, H)."""
+        joined = self.inputs(normalize(x, self.norms[0]).to(self.dtype))
+        joined = joined.unflatten(-1, (-1, self.head_dim))  # (N, heads of q, k and v, D)
+        queries, keys, values = self.heads
+        if self.head_norms[0] is not None:
+            q, k, value = joined.split(self.heads, dim=1)
+            turned = torch.cat(
+                [normalize(q, self.head_norms[0]), normalize(k, self.head_norms[1])], 1
+            )
+        else:
+            turned, value = joined[:, : queries + keys], joined[:, queries + keys :]
+        query, key = rotate(turned, cos, sin).split([queries, keys], dim=1)
+        mixed = attend(number, query, key, value, packing, self.scaling)  # (N, heads of q, D)
+        x = x + self.output(mixed.flatten(1))
+        gate, up = self.up(normalize(x, self.norms[1]).to(self.dtype)).chunk(2, dim=-1)
+        return x + self.down(silu(gate) * up)
+
+
+class Joined:
+    """Linear layers that read the same input, as one: (N, inputs) to (N, sum of their outputs).
+
+    Layers that are more than a matrix (adapters, 4-bit weights) are called one by one.
+    """
+
+    def __init__(self, modules: Sequence[nn.Module], dtype: torch.dtype) -> None:
+        self.modules, self.dtype = modules, dtype
+        self.sizes = [module.out_features for module in modules]
+        self.weight = self.bias = self.exact = None
+        if all(type(module) is nn.Linear for module in modules):
+            weights = [module.weight for module in modules]
+            self.weight = (torch.cat(weights) if weights[1:] else weights[0]).to(dtype)
+            if modules[0].bias is not None:
+                self.bias = torch.cat([module.bias for module in modules]).to(dtype)
+            is_small = self.weight.device.type == "cpu" and self.weight.numel() < SMALL_MATRIX
+            if is_small and dtype is not torch.float32:
+                self.exact = (self.weight.float(), None if self.bias is None else self.bias.float())
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if self.weight is None:
+            with torch.autocast(x.device.type, self.dtype, self.dtype is not torch.float32):
+                return torch.cat([module(x) for module in self.modules], dim=-1)
+        if self.exact is not None and len(x) <= FEW_ROWS:
+            return linear(x.float(), *self.exact).to(x.dtype)
+        return linear(x, self.weight, self.bias)
+
+
+def normalize(x: Tensor, norm: nn.Module) -> Tensor:
+    """x over its root mean square along the last axis, times the norm's weight, in float32 or x's
+    wider dtype.
+    """
+    wide = x.float()
+    mean = (wide * wide).sum(dim=-1, keepdim=True) / x.shape[-1]
+    return (wide * torch.rsqrt(mean + norm.variance_epsilon)).to(x.dtype) * norm.weight
+
+
+def rotation(rotary: nn.Module, positions: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosine and sine of each position's angles, each (N, 1, D) float32; the first half of the sine
+    is negative.
+    """
+    angles = positions[:, None] * rotary.inv_freq  # (N, D / 2)
+    cos, sin = angles.cos() * rotary.attention_scaling, angles.sin() * rotary.attention_scaling
+    return torch.cat([cos, cos], -1)[:, None], torch.cat([-sin, sin], -1)[:, None]
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotary position embedding of heads (N, heads, D), in float32."""
+    wide = x.float()  # once: products of two types are slow
+    return torch.addcmul(wide * cos, wide.roll(x.shape[-1] // 2, dims=-1), sin)
