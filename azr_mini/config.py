@@ -22,7 +22,7 @@ class Config:
     device: str | None = None
     """cpu or cuda; None: a GPU if there is one."""
     threads: int = 2
-    """CPU threads of torch; more rarely pays for small models."""
+    """Cores to use: a small model's micro-batches at once, or inside a large one's operations."""
 
     seed: int = 0
     """Same seed, same run, bit for bit on a CPU."""
@@ -82,7 +82,7 @@ class Config:
     """Of AdamW (paper: 0.01)."""
     max_grad_norm: float = 1.0
     """Longer gradients are scaled down to this."""
-    micro_batch_tokens: int = 8192
+    micro_batch_tokens: int = 2048
     """Padded tokens in one forward pass of the learner; changes memory, not the gradient."""
 
     temperature: float = 1.0

@@ -4,15 +4,38 @@
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from azr_mini.cores import side_by_side
 from azr_mini.tasks import Role, Rollout
 from azr_mini.trr import clip_binds, kl_estimate, loss_weights, micro_batch_loss
 
 KL_ROLLOUTS = 64  # the KL to the base is logged on at most so many rollouts a step
+
+
+@dataclass
+class MicroBatch:
+    """Some rollouts of a batch, and what their rows (B,) count in its loss."""
+
+    rollouts: list[Rollout]
+    weights: Tensor  # (B,)
+    watched: list[int]  # rows whose KL to the base is computed
+    old_logprobs: Tensor | None = None  # (B, C), from the first pass
+
+    @property
+    def prompt_ids(self) -> list[Sequence[int]]:
+        """The prompt of each row."""
+        return [rollout.prompt_ids for rollout in self.rollouts]
+
+    @property
+    def completion_ids(self) -> list[Sequence[int]]:
+        """The completion of each row."""
+        return [rollout.completion_ids for rollout in self.rollouts]
 
 
 def trains(rollout: Rollout, config) -> bool:
@@ -35,27 +58,38 @@ def update(state, rollouts: list[Rollout], config) -> dict[str, float]:
         loss_norm=config.loss_norm,
         norm_tokens=config.max_new_tokens,
     )
-    batches = state.policy.micro_batches(
-        [rollout.prompt_ids for rollout in rollouts],
-        [rollout.completion_ids for rollout in rollouts],
-        config.micro_batch_tokens,
-    )
     watched = watched_rows(len(rollouts), config)
-    old_logprobs: list[Tensor | None] = [None] * len(batches)
-    sums, skipped = Counter(), 0
-    for _ in range(config.updates_per_step):
-        state.optimizer.zero_grad(set_to_none=True)
-        for index, rows in enumerate(batches):
-            batch = [rollouts[row] for row in rows]
-            seen = [place for place, row in enumerate(rows) if row in watched]
-            old_logprobs[index] = _accumulate_gradient(
-                state, batch, weights[rows], old_logprobs[index], seen, config, sums
+    batches = [
+        MicroBatch(
+            [rollouts[row] for row in rows],
+            weights[rows],
+            [place for place, row in enumerate(rows) if row in watched],
+        )
+        for rows in state.policy.micro_batches(
+            [rollout.prompt_ids for rollout in rollouts],
+            [rollout.completion_ids for rollout in rollouts],
+            config.micro_batch_tokens,
+        )
+    ]
+    parameters, sums, skipped = state.policy.parameters(), Counter(), 0
+    with side_by_side(state.policy, config.threads) as run:
+        with base_policy(state) as base:
+            references = list(run(lambda batch: reference_logprobs(base, batch), batches))
+        for _ in range(config.updates_per_step):
+            state.optimizer.zero_grad(set_to_none=True)
+            parts = run(
+                lambda batch, reference: gradient(state.policy, batch, reference, config),
+                batches,
+                references,
             )
-        norm = torch.nn.utils.clip_grad_norm_(state.policy.parameters(), config.max_grad_norm)
-        if torch.isfinite(norm):
-            state.optimizer.step()
-        else:
-            skipped += 1
+            for gradients, part in parts:
+                accumulate(parameters, gradients)
+                sums.update(part)
+            norm = torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)
+            if torch.isfinite(norm):
+                state.optimizer.step()
+            else:
+                skipped += 1
     state.optimizer.zero_grad(set_to_none=True)
     total = {name: float(value) for name, value in sums.items()}
     return {
@@ -69,50 +103,52 @@ def update(state, rollouts: list[Rollout], config) -> dict[str, float]:
     }
 
 
-def _accumulate_gradient(
-    state,
-    batch: list[Rollout],
-    weights: Tensor,
-    old_logprobs: Tensor | None,
-    watched: list[int],
-    config,
-    sums: Counter,
-) -> Tensor:
-    """Adds one micro-batch's gradient and sums; returns the old log-probabilities, (B, C)."""
-    prompts = [rollout.prompt_ids for rollout in batch]
-    completions = [rollout.completion_ids for rollout in batch]
-    logprobs, entropies, mask = state.policy.logprobs(prompts, completions)  # each (B, C)
-    if old_logprobs is None:
-        old_logprobs = logprobs.detach()
-        sums["gap"] += (logprobs.detach() - _sampled_logprobs(batch, logprobs))[mask].abs().sum()
-        sums["first_tokens"] += mask.sum()
-    advantages = torch.tensor([r.advantage for r in batch], device=logprobs.device)
+def gradient(
+    policy, batch: MicroBatch, ref_logprobs: Tensor, config
+) -> tuple[tuple[Tensor | None, ...], dict[str, Tensor]]:
+    """The gradient of one micro-batch's part of the loss, one tensor for each trained parameter,
+    and its sums for the metrics. The first pass sets the old log-probabilities.
+    """
+    # each (B, C)
+    logprobs, entropies, mask = policy.logprobs(batch.prompt_ids, batch.completion_ids)
+    sums = {}
+    if batch.old_logprobs is None:
+        batch.old_logprobs = logprobs.detach()
+        gap = batch.old_logprobs - _sampled_logprobs(batch.rollouts, logprobs)
+        sums |= {"gap": gap[mask].abs().sum(), "first_tokens": mask.sum()}
+    advantages = torch.tensor([r.advantage for r in batch.rollouts], device=logprobs.device)
     clip = {"clip_low": config.clip_low, "clip_high": config.clip_high}
-    ref_logprobs = _reference_logprobs(state, batch, watched, logprobs)
     loss = micro_batch_loss(
         logprobs,
-        old_logprobs,
+        batch.old_logprobs,
         advantages,
         mask,
-        weights.to(logprobs.device),
+        batch.weights.to(logprobs.device),
         entropies=entropies,
         entropy_coef=config.entropy_coef,
         ref_logprobs=ref_logprobs,
         kl_coef=config.kl_coef,
         **clip,
     )
-    loss.backward()
+    gradients = torch.autograd.grad(loss, policy.parameters(), allow_unused=True)
     with torch.no_grad():
-        binds = clip_binds(logprobs, old_logprobs, advantages, **clip)
-        sums["loss"] += loss.detach()
-        sums["tokens"] += mask.sum()
-        sums["entropy"] += entropies[mask].sum()
-        sums["clipped"] += binds[mask].sum()
-        if watched:
-            seen = mask[watched]
-            sums["kl"] += kl_estimate(logprobs[watched], ref_logprobs[watched])[seen].sum()
-            sums["kl_tokens"] += seen.sum()
-    return old_logprobs
+        binds = clip_binds(logprobs, batch.old_logprobs, advantages, **clip)
+        sums |= {"loss": loss.detach(), "tokens": mask.sum()}
+        sums |= {"entropy": entropies[mask].sum(), "clipped": binds[mask].sum()}
+        if batch.watched:
+            seen = mask[batch.watched]
+            kl = kl_estimate(logprobs[batch.watched], ref_logprobs[batch.watched])
+            sums |= {"kl": kl[seen].sum(), "kl_tokens": seen.sum()}
+    return gradients, sums
+
+
+def accumulate(parameters: list[Tensor], gradients: Sequence[Tensor | None]) -> None:
+    """Adds gradients to those that the parameters hold."""
+    for parameter, part in zip(parameters, gradients, strict=True):
+        if parameter.grad is None:
+            parameter.grad = part
+        elif part is not None:
+            parameter.grad += part
 
 
 def _sampled_logprobs(batch: list[Rollout], like: Tensor) -> Tensor:
@@ -121,15 +157,16 @@ def _sampled_logprobs(batch: list[Rollout], like: Tensor) -> Tensor:
     return torch.tensor(rows, dtype=like.dtype, device=like.device)  # (B, C)
 
 
-def _reference_logprobs(state, batch, watched: list[int], like: Tensor) -> Tensor:
-    """The base's log-probabilities of the watched rows, zeros elsewhere: (B, C)."""
-    reference = torch.zeros_like(like)
-    if watched:
-        prompts = [batch[row].prompt_ids for row in watched]
-        completions = [batch[row].completion_ids for row in watched]
-        with torch.no_grad(), base_policy(state) as base:
+def reference_logprobs(base, batch: MicroBatch) -> Tensor:
+    """The base policy's log-probabilities of the watched rows, zeros elsewhere: (B, C)."""
+    columns = max(map(len, batch.completion_ids))
+    reference = torch.zeros(len(batch.rollouts), columns, device=base.device)
+    if batch.watched:
+        prompts = [batch.prompt_ids[row] for row in batch.watched]
+        completions = [batch.completion_ids[row] for row in batch.watched]
+        with torch.no_grad():
             logprobs, _, _ = base.logprobs(prompts, completions)
-        reference[watched, : logprobs.shape[1]] = logprobs.to(like.dtype)
+        reference[batch.watched, : logprobs.shape[1]] = logprobs
     return reference
 
 

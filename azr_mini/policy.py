@@ -51,7 +51,10 @@ class Policy:
     def autocast(self) -> torch.autocast:
         """The context in which the model computes in `dtype`."""
         return torch.autocast(
-            self.device.type, dtype=self.dtype, enabled=self.dtype is not torch.float32
+            self.device.type,
+            dtype=self.dtype,
+            enabled=self.dtype is not torch.float32,
+            cache_enabled=False,  # a pass uses a weight once, and threads would share the cache
         )
 
     def encode(self, prompt: str) -> list[int]:

@@ -15,6 +15,7 @@ import torch
 
 from azr_mini.buffer import TripleBuffer
 from azr_mini.config import Config
+from azr_mini.cores import share_cores
 from azr_mini.learner import trains, update
 from azr_mini.memory import give_back_memory, resident_memory
 from azr_mini.policy import Policy, load_policy
@@ -65,9 +66,9 @@ class TrainState:
 
         ValueError, saying what to do, if the model or the seed file cannot be read.
         """
-        torch.set_num_threads(config.threads)
         torch.manual_seed(config.seed)  # a new adapter starts at random
         policy = _load_policy(config, config.model)
+        share_cores(policy, config.threads)
         if config.max_prompt_tokens >= policy.max_positions:
             raise ValueError(
                 f"max_prompt_tokens is {config.max_prompt_tokens} but {config.model} has only "

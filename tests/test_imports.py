@@ -19,7 +19,7 @@ LAYERS = [
     ["rewards", "buffer", "validate", "behaviour"],
     ["packing", "models"],
     ["policy"],
-    ["decoding"],
+    ["decoding", "cores"],
     ["running"],
     ["sampler", "sampler_vllm"],
     ["selfplay", "step_metrics"],
@@ -39,8 +39,8 @@ LAYERS = [
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 TORCH = {
-    "policy", "models", "packing", "decoding", "running", "sampler", "sampler_vllm", "trr",
-    "learner", "train", "runs", "nano",
+    "policy", "models", "packing", "decoding", "cores", "running", "sampler", "sampler_vllm",
+    "trr", "learner", "train", "runs", "nano",
 }  # fmt: skip
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
 

@@ -20,15 +20,14 @@ def evaluate(arguments: list[str]) -> int:
     if options.json and options.json.exists():
         raise ValueError(f"result file {options.json} exists: name another one with --json")
     say(f"loading {options.model}")
-    import torch
-
+    from azr_mini.cores import share_cores
     from azr_mini.environment import environment
     from azr_mini.report import gains_table, scores_table
     from azr_mini.sandbox import Executor
 
     quiet_transformers()
-    torch.set_num_threads(options.threads)
     policy = _load(options)
+    share_cores(policy, options.threads)
     with Executor(unsafe=options.unsafe) as executor:
         began = time.perf_counter()
         settings = {n: getattr(options, n) for n in ("forced", "max_new_tokens", "seed")}
