@@ -6,6 +6,7 @@ micro-batches share well, and since their results are added in order, the number
 no bit.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -24,8 +25,11 @@ def is_small(policy: Policy) -> bool:
 
 
 def share_cores(policy: Policy, threads: int) -> None:
-    """Gives every operation of torch one thread, or `threads` if the model is not small."""
-    torch.set_num_threads(1 if is_small(policy) else threads)
+    """Gives every operation of torch `threads` threads; of a small model at most every second core,
+    so that none of them waits for a core while others wait for it.
+    """
+    spare = max(1, (os.cpu_count() or 1) // 2)
+    torch.set_num_threads(min(threads, spare) if is_small(policy) else threads)
 
 
 @contextmanager

@@ -1,0 +1,125 @@
+"""The forward pass of generation computes what the model's own code computes."""
+
+import pytest
+import torch
+from tiny_models import tiny_model, tiny_policy
+
+from azr_mini.decoding import FEW_ROWS, Decoder, Joined, forward_pass
+from azr_mini.packing import pack, packed_logits
+from azr_mini.policy import Policy
+
+ARCHITECTURES = ("llama", "qwen2", "qwen3")
+
+
+def batch_for(policy, rows=5):
+    """Prompts and completions of random tokens, packed."""
+    rng = torch.Generator().manual_seed(0)
+
+    def text(low, high):
+        length = int(torch.randint(low, high, (), generator=rng))
+        return torch.randint(2, 384, (length,), generator=rng).tolist()
+
+    prompts = [text(5, 30) for _ in range(rows)]
+    completions = [text(2, 20) for _ in range(rows)]
+    return pack(prompts, completions, policy.pair_cost, policy.dtype)
+
+
+def both(policy, batch, decode):
+    """The logits by the model's own code and by `decode`, each (K, V)."""
+    arguments = (batch.ids, batch.positions, batch.keep, batch.packing)
+    with torch.no_grad(), policy.autocast():
+        own = packed_logits(policy.model, *arguments)
+    with torch.no_grad():
+        return own.float(), decode(*arguments).float()
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_logits_are_those_of_the_model(architecture):
+    policy = tiny_policy(architecture)
+    decode = forward_pass(policy)
+    assert isinstance(decode, Decoder)
+    own, ours = both(policy, batch_for(policy), decode)
+    torch.testing.assert_close(ours, own, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_biases_and_scales_that_training_moves_are_used(architecture):
+    policy = tiny_policy(architecture)
+    with torch.no_grad():
+        for parameter in policy.model.parameters():
+            if parameter.ndim == 1:  # biases start at zero and norms at one
+                parameter += torch.linspace(-0.5, 0.5, len(parameter))
+    own, ours = both(policy, batch_for(policy), forward_pass(policy))
+    torch.testing.assert_close(ours, own, rtol=1e-4, atol=1e-4)
+
+
+def test_llama3_scaled_positions_are_those_of_the_model():
+    rope = {
+        "rope_type": "llama3", "rope_theta": 500.0, "factor": 8.0, "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0, "original_max_position_embeddings": 16,
+    }  # fmt: skip
+    policy = tiny_policy("llama", rope_parameters=rope)
+    own, ours = both(policy, batch_for(policy), forward_pass(policy))
+    torch.testing.assert_close(ours, own, rtol=1e-4, atol=1e-4)
+
+
+def test_bfloat16_logits_are_as_close_as_two_roundings():
+    policy = tiny_policy("llama")
+    exact, _ = both(policy, batch_for(policy), forward_pass(policy))
+    policy.dtype = torch.bfloat16
+    own, ours = both(policy, batch_for(policy), forward_pass(policy))
+    assert (ours - exact).abs().mean() < 1.2 * (own - exact).abs().mean()
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_few_rows_give_the_same_product_as_many(bias):
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(64, 96, bias=bias)
+    joined = Joined([layer], torch.bfloat16)
+    x = torch.randn(2 * FEW_ROWS, 64).to(torch.bfloat16)
+    with torch.no_grad():
+        many, few = joined(x), torch.cat([joined(row[None]) for row in x])
+    # the same rounded numbers, summed in float32 in another order
+    torch.testing.assert_close(few.float(), many.float(), rtol=2**-7, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_an_adapter_is_part_of_the_forward_pass(dtype):
+    from peft import LoraConfig, get_peft_model
+
+    policy = tiny_policy("qwen2")
+    settings = LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM")
+    adapted = Policy(get_peft_model(policy.model, settings), policy.tokenizer, dtype=dtype)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for name, parameter in adapted.model.named_parameters():
+            if "lora_B" in name:  # starts at zero, so that it would not matter
+                parameter.normal_(std=0.1)
+    batch = batch_for(adapted)
+    own, ours = both(adapted, batch, forward_pass(adapted))
+    tolerance = 1e-4 if dtype is torch.float32 else 0.1
+    torch.testing.assert_close(ours, own, rtol=tolerance, atol=tolerance)
+    with adapted.model.disable_adapter():
+        base, _ = both(adapted, batch, forward_pass(adapted))
+    assert (ours - base).abs().max() > 1  # it did matter
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"hidden_act": "gelu"},
+        {"rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}},
+    ],
+)
+def test_arithmetic_that_it_does_not_know_is_left_to_the_model(changes):
+    policy = tiny_policy("llama", **changes)
+    decode = forward_pass(policy)
+    assert not isinstance(decode, Decoder)
+    own, ours = both(policy, batch_for(policy), decode)
+    assert torch.equal(own, ours)
+
+
+def test_a_model_too_large_to_be_held_twice_keeps_its_own_pass(monkeypatch):
+    monkeypatch.setattr("azr_mini.decoding.COPIED_PARAMETERS", 1000)
+    policy = Policy(tiny_model(), tiny_policy().tokenizer)
+    assert not isinstance(forward_pass(policy), Decoder)
