@@ -70,6 +70,11 @@ class Case:
         """What a confined process gets to see."""
         return self.program, [text for text in self.inputs if text is not None]
 
+    @property
+    def most_outcomes(self) -> int:
+        """How many outcomes one run can have: one at least, when the program itself fails."""
+        return max(1, len(self.inputs) - len(self.refusals))
+
 
 def open_case(job: Job, static_check: bool) -> Case:
     """The case of a job, refused at once where its text is not worth a process."""
@@ -98,16 +103,19 @@ def read_reply(request: Request, reply: Reply) -> list[Run]:
     if failed:
         return [everywhere(case, failed) for case in request.cases]
     try:
-        blocks = _blocks(reply.payload)
+        blocks = _blocks(reply.payload, sum(case.most_outcomes + 1 for case in request.cases))
         return [_read_run(case, block) for case, block in zip(request.cases, blocks, strict=True)]
     except ValueError:
         return [everywhere(case, ("error", "ended without an answer")) for case in request.cases]
 
 
-def _blocks(payload: str) -> list[list[str]]:
+def _blocks(payload: str, most_lines: int) -> list[list[str]]:
     """The lines for each program; ValueError unless the payload is complete."""
     if not payload.endswith("\n"):
         raise ValueError("cut off")
+    # Counted first: to split and parse four million lines costs seconds and 300 MB.
+    if payload.count("\n") > most_lines:
+        raise ValueError("too many lines")
     blocks: list[list[str]] = [[]]
     for line in payload.split("\n")[:-1]:
         if line:
@@ -133,7 +141,7 @@ def _failure(reply: Reply, cpu_seconds: float) -> Outcome | None:
 
 def everywhere(case: Case, outcome: Outcome) -> Run:
     """The run of a process that failed as a whole."""
-    return [outcome] * max(1, len(case.runnable[1]))
+    return [outcome] * case.most_outcomes
 
 
 def _read_run(case: Case, lines: list[str]) -> Run:
