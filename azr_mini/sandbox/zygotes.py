@@ -17,7 +17,7 @@ from azr_mini.sandbox import macos
 from azr_mini.sandbox.protocol import ADVICE, Reply, Request, SandboxError
 
 START_SECONDS = 60.0  # patience with a zygote beyond its own deadlines, on a very busy machine
-MAX_REPLY = 64_000_000  # bytes
+MAX_REPLY = 8_000_000  # bytes
 MAX_STARTS = 3  # of a zygote that dies before it is ready; a machine short of memory may kill one
 MAX_WAITING = 2  # requests given to a zygote: one runs, one waits in the socket
 
@@ -64,8 +64,8 @@ class Zygote:
             self.since = time.monotonic()
         self.waiting.append(request)
         self.sent += 1
-        body = json.dumps({"id": self.sent, **request.to_json()}).encode("ascii")
-        self.outgoing += struct.pack(">I", len(body)) + body
+        body = json.dumps(request.to_json()).encode("ascii")
+        self.outgoing += struct.pack(">IId", len(body), self.sent, request.wall_seconds) + body
 
     def pump(self) -> list[tuple[Request, Reply]]:
         """Moves what bytes it can, without waiting; the answers that are complete now.
@@ -88,7 +88,8 @@ class Zygote:
                 raise ValueError(f"reply of {size} bytes")
             if len(self.incoming) < 4 + size:
                 return
-            answer = json.loads(self.incoming[4 : 4 + size])
+            line, _, payload = bytes(self.incoming[4 : 4 + size]).partition(b"\n")
+            answer = json.loads(line)
             del self.incoming[: 4 + size]
             if not self.ready:  # the first message only says that it has started
                 self.ready = True
@@ -97,7 +98,8 @@ class Zygote:
             if answer.pop("id") != self.answered or not self.waiting:
                 raise ValueError("an answer to another question")
             self.since = time.monotonic()
-            yield self.waiting.popleft(), Reply(**answer)
+            text = payload.decode("utf-8", "replace")
+            yield self.waiting.popleft(), Reply(**answer, payload=text)
 
     def overdue(self) -> bool:
         """Whether it has been silent for longer than its own deadlines explain."""
