@@ -675,13 +675,16 @@ def test_no_program_contaminates_another(unchecked):
             assert result.outputs == ["[3.141592653589793, 1, 1, ['a', 'b']]"], result
 
 
-def test_sharing_second_runs_changes_no_verdict(unchecked):
+def test_sharing_second_runs_changes_no_verdict():
     texts = [text for text, _, _ in BENIGN.values()] + [program(body) for body in POISON]
     texts += [text for text, status in FAILING.values() if status in ("output", "error")]
     texts += ["n = 0\n" + program("global n\nn += 1\nreturn n")]
     jobs = [Job(text, ["1", "2"]) for text in texts]
-    together = unchecked.run(jobs)
-    with Executor(workers=1, static_check=False, cpu_seconds=0.3, share=1) as alone:
+    with (
+        Executor(workers=1, cpu_seconds=0.3) as shared,
+        Executor(workers=1, cpu_seconds=0.3, share=1) as alone,
+    ):
+        together = shared.run(jobs)
         for job, one, other in zip(jobs, together, alone.run(jobs), strict=True):
             assert (one.status, one.outputs) == (other.status, other.outputs), job.program
 

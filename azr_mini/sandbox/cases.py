@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from azr_mini.sandbox.protocol import Reply, Request
-from azr_mini.sandbox.static_check import Refused, check_length, check_program
+from azr_mini.sandbox.static_check import Refused, Traits, check_length, check_program
 from azr_mini.values import canonical_arguments, canonical_value_text
 
 MAX_DETAIL = 200
@@ -61,7 +61,7 @@ class Case:
     inputs: list[str | None]  # canonical texts, None where the text is not literal arguments
     refusals: list[str]  # why not, for each None
     refused: Outcome | None = None
-    sensitive: bool = True  # may show hashes or addresses, so it meets every hash seed
+    traits: Traits = Traits()
     runs: dict[int, Run] = field(default_factory=dict)  # hash seed -> what happened
     cpu: float = 0.0  # seconds its first run took
 
@@ -89,7 +89,7 @@ def open_case(job: Job, static_check: bool) -> Case:
     try:
         check_length(job.program)
         if static_check:
-            case.sensitive = check_program(job.program)
+            case.traits = check_program(job.program)
     except Refused as refusal:
         case.refused = (refusal.status, str(refusal))
     if inputs and len(refusals) == len(inputs):
