@@ -92,7 +92,8 @@ class Zygote:
         self.macos = load("azr_macos", HERE / "macos.py") if sys.platform == "darwin" else None
         self.filter = None
         if self.macos is None and "seccomp" not in self.skip:
-            self.filter = load("azr_seccomp", HERE / "seccomp.py").Filter(self.confine.RESULT_FD)
+            seccomp = load("azr_seccomp", HERE / "seccomp.py")
+            self.filter = seccomp.Filter(self.confine.RESULT_FD, self.skip)
         self.confine.enter_zygote(self.memory_bytes, self.skip)
         sys.stdin = sys.stdout = sys.stderr = None  # print in a program does nothing
         sys.__stdin__ = sys.__stdout__ = sys.__stderr__ = None
