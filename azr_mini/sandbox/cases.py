@@ -191,8 +191,9 @@ def judge(case: Case) -> Result:
 
 
 def printable(text: str) -> str:
-    """One bounded line that any file or terminal takes, lone surrogates included."""
+    """One bounded line that any file or terminal takes, whatever a program put in its message."""
     line = " ".join(text[:MAX_DETAIL].split())
+    line = "".join(char if char.isprintable() else repr(char)[1:-1] for char in line)
     return line.encode("ascii", "backslashreplace").decode("ascii")[:MAX_DETAIL]
 
 
