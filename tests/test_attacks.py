@@ -6,6 +6,7 @@ Read that file as the list of what was tried; `attacks/harm.py` says what is loo
 import sys
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from attacks.cases import LINES
@@ -131,3 +132,13 @@ def test_every_case_says_what_is_looked_at():
     for name, attack in ATTACKS.items():
         assert set(attack.looks) <= set(CHECKS), name
         assert "ok" not in attack.verdicts or attack.value or attack.looks, name
+
+
+def test_the_page_counts_the_cases():
+    page = (Path(__file__).parents[1] / "docs/sandbox.md").read_text(encoding="utf-8")
+    rows = [f"| {line} | {len(attacks)} |" for line, attacks in LINES.items()]
+    rows.append(f"| all | {len(ATTACKS)} |")
+    assert "\n".join(["| line | cases |", "|---|---|", *rows, ""]) in page
+    assert len(page.splitlines()) <= 80
+    names = {row.partition("|")[2].partition("|")[0].strip() for row in page.splitlines()}
+    assert {"seccomp filter", "descriptors", "memory", "files", "user", "parent"} <= names
