@@ -363,6 +363,7 @@ def test_the_static_check_refuses_by_policy():
             "return open('x')", "return eval('1')", "return a.__class__.__subclasses__()",
             "return __import__('os')", "from collections import _sys\nreturn 1",
             "return (lambda: 0).__globals__", "return globals()", "import random\nreturn 1",
+            "match f:\n    case object(__globals__=g):\n        return 1",
         ]:  # fmt: skip
             result = run_one(executor, program(body))
             assert result.status == "unsafe" and result.detail, (body, result)
@@ -387,6 +388,15 @@ def test_an_answer_of_the_wrong_shape_is_no_answer(payload):
     request = Request(1, [case.runnable], 1.0, 1.0, cases=[case])
     ((outcome,),) = cases.read_reply(request, Reply("", 0, 0.0, payload))
     assert outcome == ("error", "ended without an answer")
+
+
+def test_answers_of_too_many_lines_are_not_looked_at(monkeypatch):
+    looked = []
+    monkeypatch.setattr(cases, "canonical_value_text", looked.append)
+    case = cases.open_case(Job(program("return a"), ["1", "x", "2"]), True)
+    request = Request(1, [case.runnable], 1.0, 1.0, cases=[case])
+    ((outcome, _),) = cases.read_reply(request, Reply("", 0, 0.0, "ok 1\n" * 3 + "\n"))
+    assert outcome == ("error", "ended without an answer") and not looked
 
 
 def test_any_signal_is_a_verdict():
