@@ -75,7 +75,7 @@ class World:
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         os.close(self._pipe[0]), os.close(self._pipe[1])
-        del os.environ[SECRET_NAME]
+        os.environ.pop(SECRET_NAME, None)  # worlds may be nested
         self._temporary.cleanup()
 
     def watch(self, executor) -> None:
