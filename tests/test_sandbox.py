@@ -1,22 +1,22 @@
-"""Claims about the executor. Every attack also looks whether the harm was done, not only the word.
+"""Claims about the executor as such: verdicts, order, surprises, self-test. Attacks stand apart.
 
-All programs run twice: with the static check, which is policy, and without it, where confinement
-alone must hold.
+Programs run twice: with the static check, which is policy, and without it.
 """
 
 import math
 import os
 import resource
 import signal
-import socket
 import subprocess
 import sys
-import textwrap
 import threading
 import time
 from pathlib import Path
 
 import pytest
+from attacks.cases import LINES
+from attacks.harm import children_of
+from attacks.writing import program
 
 from azr_mini.sandbox import Executor, Job, SandboxError, cases, selftest, zygotes
 from azr_mini.sandbox.protocol import Reply, Request
@@ -27,11 +27,7 @@ confined_only = pytest.mark.skipif(
 )
 pytestmark = confined_only
 
-
-def program(body: str, *, before: str = "", parameters: str = "a") -> str:
-    """The text of `def f(a)` with the given body."""
-    body = textwrap.indent(textwrap.dedent(body).strip("\n"), "    ")
-    return f"{textwrap.dedent(before)}\ndef f({parameters}):\n{body}\n"
+TRIED = {attack.name: attack for line in LINES.values() for attack in line}
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["static check", "confinement alone"])
@@ -51,20 +47,6 @@ def run_one(executor, text: str, *inputs: str):
     assert len(result.outputs) == len(inputs or ["1"])
     assert len(result.detail) <= 200
     return result
-
-
-def children_of(pid: int) -> set[int]:
-    """Process ids below `pid` (Linux)."""
-    found: set[int] = set()
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            if int(fields[1]) == pid and fields[0] != "Z":
-                found |= {int(entry.name)} | children_of(int(entry.name))
-    return found
 
 
 # --- benign programs ---------------------------------------------------------------------------
@@ -305,7 +287,6 @@ def verdicts(executor):
     """The results of all simple programs, from one call, by name."""
     jobs = {name: Job(text, [inputs]) for name, (text, inputs, _) in BENIGN.items()}
     jobs |= {name: Job(text, ["1"]) for name, (text, _) in FAILING.items()}
-    jobs |= {name: Job(f"def f(a):\n    {body}\n", ["1"]) for name, body in DEEP.items()}
     return dict(zip(jobs, executor.run(jobs.values()), strict=True))
 
 
@@ -350,76 +331,19 @@ def test_large_requests_and_answers_fit_through(unchecked):
 # --- programs that fail ------------------------------------------------------------------------
 
 FAILING = {
-    # time
-    "endless loop": (program("while True: pass"), "timeout"),
-    "endless loop outside f": ("while True: pass\n" + program("return a"), "timeout"),
-    "endless loop in C": (program("return sum(iter(int, 1))"), "timeout"),
-    "long loop in C": (program("return sum(range(10 ** 12))"), "timeout"),
-    "slow power": (program("return (7 ** 10 ** 8) % 10"), "timeout"),
-    "slow pattern": (program("import re\nreturn re.match('(x+)+y', 'x' * 60)"), "timeout"),
-    "catches everything": (
-        program("while True:\n    try:\n        while True: pass\n    except BaseException: pass"),
-        "timeout",
-    ),
-    "endless repr": (
-        program("raise E", before="class E(Exception):\n  def __str__(s):\n    while 1: pass"),
-        "timeout",
-    ),
-    # memory
-    "big list": (program("return len([0] * 10 ** 9)"), "memory"),
-    "growing list": (program("x = [a]\nwhile True: x = x + x"), "memory or timeout"),
-    "growing text": (program("x = 'ab'\nwhile True: x += x"), "memory or timeout"),
-    "many objects": (
-        program("x = [[]]\nwhile True: x.append([x[-1]] * 1000)"),
-        "memory or timeout",
-    ),
-    # output
-    "long text": (program("return 'x' * 100_000"), "output"),
-    "long list": (program("return list(range(100_000))"), "output"),
-    "doubled lists": (
-        program("x = [1]\nfor _ in range(45): x = [x, x]\nreturn x"),
-        "output",
-    ),
-    "cyclic list": (program("x = []\nx.append(x)\nreturn x"), "output"),
-    "deep list": (program("x = []\nfor _ in range(999): x = [x]\nreturn x"), "output"),
-    "huge int": (program("return 10 ** 5000"), "output"),
-    "None": (program("pass"), "output"),
-    "generator": (program("yield a"), "output"),
-    "coroutine": ("async def g(): pass\n" + program("return g()"), "output"),
-    "function": (program("return f"), "output"),
-    "object in a list": (program("return [object]"), "output"),
-    "not a number": (program("return float('nan')"), "output"),
-    "infinity inside": (program("return {'a': [1e999]}"), "output"),
-    "complex": (program("return 1j"), "output"),
-    "frozen set": (program("return frozenset([1])"), "output"),
-    "bytearray": (program("return bytearray(2)"), "output"),
-    "range": (program("return range(3)"), "output"),
     # errors
     "exception": (program("return a.b"), "error"),
     "outside f": ("1 / 0\n" + program("return a"), "error"),
     "wrong number of arguments": (program("return a", parameters="a, b"), "error"),
     "endless recursion": (program("return f(a)"), "error"),
-    "leaves by exception": (program("raise SystemExit(0)"), "error"),
-    "keyboard interrupt": (program("raise KeyboardInterrupt"), "error"),
     "group of exceptions": (program("raise ExceptionGroup('g', [ValueError(1)])"), "error"),
-    "message that lies": (
-        program("raise E", before="class E(Exception):\n  def __str__(s): return 3"),
-        "error",
-    ),
-    "huge message": (program("raise ValueError('x' * 10 ** 6)"), "error"),
     # texts that are no programs
     "empty": ("", "syntax"),
     "no f": ("def g(a):\n    return a", "syntax"),
-    "f is nested": ("def g():\n    def f(a):\n        return a", "syntax"),
     "prose": ("Sure! Here is the function:", "syntax"),
     "fence": ("```python\ndef f(a):\n    return a\n```", "syntax"),
-    "NUL": (program("return '\0'"), "syntax"),
-    "lone surrogate": (program("return '\ud800'"), "syntax"),
-    "megabytes": (program("return 1") + "#" * 10_000_000, "syntax"),
     "bad indent": ("def f(a):\nreturn a", "syntax"),
     "return outside": (program("return a") + "return 3", "syntax"),
-    "deep brackets": (program("return " + "(" * 5000 + ")" * 5000), "syntax"),
-    "too many digits": (program("return " + "9" * 5000), "syntax"),
 }
 
 
@@ -429,133 +353,7 @@ def test_a_failing_program_gets_its_verdict(verdicts, name):
     assert result.status in FAILING[name][1].split(" or ") and result.outputs == [None], result
 
 
-DEEP = {
-    "minus": "return " + "-" * 15_000 + "1",
-    "not": "return " + "not " * 4_000 + "1",
-    "sum": "return " + "1+" * 9_000 + "1",
-    "attributes": "return a" + ".a" * 9_000,
-    "calls": "return a" + "()" * 9_000,
-    "lambdas": "return " + "lambda:" * 2_500 + "1",
-    "lists": "return " + "[" * 90 + "]" * 90,
-    "conditions": "return " + "1 if a else " * 1_500 + "2",
-    "comparisons": "return " + "1<" * 9_000 + "1",
-    "strings": "return " + "'a' " * 4_000,
-    "f-strings": "return f'{a:{a:{a}}}' + f'" + "{a}" * 4_000 + "'",
-    "tabs": "\t" * 150 + "return 1",
-    "blocks": "".join(f"{' ' * i}if a:\n    " for i in range(95)) + " " * 95 + "return 1",
-}
-
-
-@pytest.mark.parametrize("name", DEEP)
-def test_deep_text_is_a_result_not_an_exception(verdicts, name):
-    statuses = {"ok", "syntax", "error", "output", "memory", "crash", "timeout"}
-    assert verdicts[name].status in statuses, verdicts[name]
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["0) or (1", "1)(2", "3)#", "a=3", "*[1]", "x", "f(1)", "", "\0", "'\ud800'", "[" * 9_000]
-    + ["1" * 5_000, "1" * 10_000_000, "-" * 15_000 + "1", "__import__('os')", "1e999", "1j"],
-    ids=lambda text: repr(text[:12]),
-)
-def test_a_bad_input_never_reaches_a_program(executor, text):
-    result = run_one(executor, program("return 1", parameters="a"), text)
-    assert result.status == ("input" if text else "error"), result
-    assert result.outputs == [None]
-
-
-@pytest.mark.parametrize("text", ["\ud800" * 500, "\x1b[31m\n" * 99, "€" * 500])
-def test_a_detail_is_one_printable_line(executor, text):
-    result = run_one(executor, program(f"raise ValueError({ascii(text)})"))
-    assert result.status == "error"
-    assert result.detail.isascii() and "\n" not in result.detail
-
-
 # --- attacks: what confinement alone must stop ---------------------------------------------------
-
-SYSTEM_CALLS = {
-    # what f does, the verdicts that are right; none of them may be "ok"
-    "fork": ("import os\nreturn os.fork()", {"unsafe"}),
-    "system": ("import os\nreturn os.system('true')", {"unsafe"}),
-    "exec": ("import os\nos.execv('/bin/true', ['true'])", {"unsafe"}),
-    "spawn": ("import os\nreturn os.posix_spawn('/bin/true', ['true'], {})", {"unsafe"}),
-    "subprocess": ("import subprocess\nreturn subprocess.call(['true'])", {"unsafe", "error"}),
-    "thread": ("import _thread\nreturn _thread.start_new_thread(int, ())", {"unsafe", "error"}),
-    "kill parent": ("import os\nos.kill(os.getppid(), 9)\nreturn 1", {"unsafe"}),
-    "kill everyone": ("import os\nos.kill(-1, 9)\nreturn 1", {"unsafe"}),
-    "sleep": ("import time\ntime.sleep(60)\nreturn 1", {"unsafe"}),
-    "read a file": ("import os\nreturn os.read(os.open('/etc/passwd', 0), 9)", {"error"}),
-    "read with open": ("return open('/etc/passwd').read(9)", {"error"}),
-    "list a folder": ("import os\nreturn os.listdir('/')", {"error"}),
-    "own memory": ("return open('/proc/self/mem', 'rb').read(1)", {"error"}),
-    "rename": ("import os\nos.rename('/tmp/a', '/tmp/b')\nreturn 1", {"unsafe"}),
-    "make a folder": ("import os\nos.mkdir('/tmp/azr-mini-folder')\nreturn 1", {"unsafe"}),
-    "change mode": ("import os\nos.chmod('/tmp', 0)\nreturn 1", {"unsafe"}),
-    "change user": ("import os\nos.setuid(0)\nreturn 1", {"unsafe"}),
-    "raise a limit": (
-        "import resource as r\nr.setrlimit(r.RLIMIT_AS, (-1, -1))\nreturn 1",
-        {"unsafe"},
-    ),
-    "stop the clock": (
-        "import signal\nsignal.setitimer(signal.ITIMER_PROF, 0)\nreturn 1",
-        {"unsafe"},
-    ),
-    "ignore the clock": (
-        "import signal\nsignal.signal(signal.SIGPROF, signal.SIG_IGN)\nreturn 1",
-        {"unsafe"},
-    ),
-    "block signals": (
-        "import signal\nsignal.pthread_sigmask(0, range(1, 30))\nreturn 1",
-        {"error"},
-    ),
-    "load code": ("import ctypes\nreturn ctypes.CDLL('libresolv.so.2').abs(-1)", {"error"}),
-    "executable memory": (
-        "import ctypes\nc = ctypes.CDLL(None)\nc.mmap.restype = ctypes.c_void_p\n"
-        "return c.mmap(None, 4096, 7, 34, -1, 0)",
-        {"unsafe"},
-    ),
-    "trace": ("import ctypes\nreturn ctypes.CDLL(None).ptrace(0, 0, 0, 0)", {"unsafe"}),
-    "socket": ("import ctypes\nreturn ctypes.CDLL(None).socket(2, 1, 0)", {"unsafe"}),
-    "32-bit calls": (
-        "import ctypes\nreturn ctypes.CDLL(None).syscall(0x40000000 + 39)",
-        {"unsafe"},
-    ),
-    "wild pointer": ("import ctypes\nreturn ctypes.string_at(1)", {"crash"}),
-    "write to stdout": ("import os\nos.write(1, b'x')\nreturn 1", {"unsafe"}),
-    "write to stderr": ("import os\nos.write(2, b'x')\nreturn 1", {"unsafe"}),
-    "forged answer": (
-        "import os\nos.write(3, b'ok 42\\n\\n')\nos._exit(0)",
-        {"ok"},  # the same as returning 42: it never saw what was expected
-    ),
-    "forged nonsense": ("import os\nos.write(3, b'correct 1\\n\\n')\nos._exit(0)", {"error"}),
-    "forged code": (
-        "import os\nos.write(3, b'ok __import__(1)\\n\\n')\nos._exit(0)",
-        {"output"},
-    ),
-    "flood": ("import os\nwhile True: os.write(3, b'[' * 60_000)", {"output"}),
-    "deep answer": (
-        "import os\nos.write(3, b'ok ' + b'[' * 9_999 + b'\\n\\n')\nos._exit(0)",
-        {"output"},
-    ),
-    "silent exit": ("import os\nos._exit(0)", {"error"}),
-    "deadlock": (
-        "import _thread\nk = _thread.allocate_lock()\nk.acquire()\nreturn k.acquire()",
-        {"timeout"},
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="the system calls of Linux")
-@pytest.mark.parametrize("name", SYSTEM_CALLS)
-def test_confinement_alone_stops(unchecked, name, monkeypatch):
-    if name == "deadlock":
-        monkeypatch.setattr(unchecked, "wall_seconds", 1.0)
-    before = children_of(os.getpid())
-    body, statuses = SYSTEM_CALLS[name]
-    result = run_one(unchecked, program(body))
-    assert result.status in statuses, result
-    assert children_of(os.getpid()) == before
-    assert run_one(unchecked, program("return a")).outputs == ["1"]
 
 
 def test_the_static_check_refuses_by_policy():
@@ -565,64 +363,10 @@ def test_the_static_check_refuses_by_policy():
             "return open('x')", "return eval('1')", "return a.__class__.__subclasses__()",
             "return __import__('os')", "from collections import _sys\nreturn 1",
             "return (lambda: 0).__globals__", "return globals()", "import random\nreturn 1",
+            "match f:\n    case object(__globals__=g):\n        return 1",
         ]:  # fmt: skip
             result = run_one(executor, program(body))
             assert result.status == "unsafe" and result.detail, (body, result)
-
-
-def test_no_file_is_written(unchecked, tmp_path):
-    tmp_path.chmod(0o777)
-    target = tmp_path / "harm"
-    attempts = [
-        f"open({str(target)!r}, 'w').write('x')",
-        f"import os\nos.close(os.open({str(target)!r}, os.O_CREAT | os.O_WRONLY, 0o777))",
-        f"import os\nos.symlink('/', {str(target)!r})",
-        f"import os\nos.mkfifo({str(target)!r})",
-    ]
-    for result in unchecked.run([Job(program(body + "\nreturn 1"), ["1"]) for body in attempts]):
-        assert result.status in {"unsafe", "error"}, result
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_no_connection_is_made(unchecked):
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(0.2)
-        port = server.getsockname()[1]
-        bodies = [
-            f"import socket\nsocket.create_connection(('127.0.0.1', {port}))\nreturn 1",
-            "import ctypes, struct\nc = ctypes.CDLL(None)\ns = c.socket(2, 1, 0)\n"
-            f"address = struct.pack('=HHI8x', 2, {socket.htons(port)}, 0x0100007F)\n"
-            "c.connect(s, address, 16)\nreturn 1",
-        ]
-        for result in unchecked.run([Job(program(body), ["1"]) for body in bodies]):
-            assert result.status in {"unsafe", "error"}, result
-        with pytest.raises(TimeoutError):
-            server.accept()
-
-
-def test_a_secret_of_the_trainer_is_out_of_reach(monkeypatch):
-    monkeypatch.setenv("AZR_SECRET", "t0p-s3cret")
-    with Executor(workers=1, static_check=False) as executor:
-        bodies = [
-            "import os\nreturn dict(os.environ)",
-            "import ctypes\nreturn str(ctypes.CDLL(None).getenv(b'AZR_SECRET'))",
-            "return open(f'/proc/{a}/environ').read()",
-            "import gc\nreturn repr([o for o in gc.get_objects() if isinstance(o, dict)])[:9000]",
-            "import sys\nreturn repr(sys._getframe(2).f_locals)[:9000]",
-        ]
-        results = executor.run([Job(program(b), [str(os.getpid())]) for b in bodies])
-    assert "s3cret" not in repr(results)
-    environment = eval(results[0].outputs[0]) if results[0].outputs[0] else {}
-    assert set(environment) <= {"PYTHONHASHSEED", "LC_ALL", "LC_CTYPE"}
-
-
-def test_a_confined_process_sees_no_other_request(unchecked):
-    spy = "import gc, sys\nfound = repr(gc.get_objects()) + repr(sys._getframe(3).f_locals)\n"
-    jobs = [Job(program(spy + "return ''.join(['needle', str(-7)]) in found"), ["1"])]
-    jobs += [Job(program("return 'needle-7'"), ["1"])] * 3
-    (first, *rest) = unchecked.run(jobs)
-    assert first.outputs == ["False"] or first.status != "ok", first
-    assert all(result.outputs == ["'needle-7'"] for result in rest)
 
 
 def test_the_trainer_never_evaluates_what_programs_return():
@@ -646,6 +390,15 @@ def test_an_answer_of_the_wrong_shape_is_no_answer(payload):
     assert outcome == ("error", "ended without an answer")
 
 
+def test_answers_of_too_many_lines_are_not_looked_at(monkeypatch):
+    looked = []
+    monkeypatch.setattr(cases, "canonical_value_text", looked.append)
+    case = cases.open_case(Job(program("return a"), ["1", "x", "2"]), True)
+    request = Request(1, [case.runnable], 1.0, 1.0, cases=[case])
+    ((outcome, _),) = cases.read_reply(request, Reply("", 0, 0.0, "ok 1\n" * 3 + "\n"))
+    assert outcome == ("error", "ended without an answer") and not looked
+
+
 def test_any_signal_is_a_verdict():
     case = cases.open_case(Job(program("return a"), ["1"]), True)
     request = Request(1, [case.runnable], 1.0, 1.0, cases=[case])
@@ -654,104 +407,20 @@ def test_any_signal_is_a_verdict():
         assert status != "ok" or number == signal.SIGKILL
 
 
-# --- contamination ------------------------------------------------------------------------------
-
-POISON = [
-    "import math\nmath.pi = 3\nreturn a",
-    "import math\nmath.floor = lambda x: 99\nreturn a",
-    "import builtins\nbuiltins.len = lambda x: 99\nreturn a",
-    "import builtins\nbuiltins.sorted = None\nreturn a",
-    "import sys\nsys.modules.clear()\nreturn a",
-    "import sys\nsys.setrecursionlimit(30)\nreturn a",
-    "import gc\nfor o in gc.get_objects():\n  if type(o) is dict: o.pop('canonical', 0)\nreturn a",
-    "import json\njson.dumps = lambda x: '[]'\nreturn a",
-]
-
-
-def test_no_program_contaminates_another(unchecked):
-    body = "import math\nreturn [math.pi, math.floor(a), len([a]), sorted('ba')]"
-    victim = Job(program(body), ["1.5"])
-    jobs = [job for body in POISON for job in (Job(program(body), ["1"]), victim)]
-    for _ in range(2):
-        for result in unchecked.run(jobs)[1::2]:
-            assert result.outputs == ["[3.141592653589793, 1, 1, ['a', 'b']]"], result
-
-
-def test_sharing_second_runs_changes_no_verdict(unchecked):
-    texts = [text for text, _, _ in BENIGN.values()] + [program(body) for body in POISON]
+def test_sharing_second_runs_changes_no_verdict():
+    texts = [text for text, _, _ in BENIGN.values()] + [
+        attack.program for attack in LINES["contamination between programs"]
+    ]
     texts += [text for text, status in FAILING.values() if status in ("output", "error")]
     texts += ["n = 0\n" + program("global n\nn += 1\nreturn n")]
     jobs = [Job(text, ["1", "2"]) for text in texts]
-    together = unchecked.run(jobs)
-    with Executor(workers=1, static_check=False, cpu_seconds=0.3, share=1) as alone:
+    with (
+        Executor(workers=1, cpu_seconds=0.3) as shared,
+        Executor(workers=1, cpu_seconds=0.3, share=1) as alone,
+    ):
+        together = shared.run(jobs)
         for job, one, other in zip(jobs, together, alone.run(jobs), strict=True):
             assert (one.status, one.outputs) == (other.status, other.outputs), job.program
-
-
-# --- determinism ---------------------------------------------------------------------------------
-
-CHANGING = {
-    "order of a set": "return list({'a', 'b', 'c', 'd', 'e'})",
-    "order of a set of arguments": "return list(set(a * 2))",
-    "order of keys": "d = dict.fromkeys('abcdefg')\nreturn list(d.keys() & set('abcdefgh'))",
-    "hash": "return hash('a')",
-    "parity of a hash": "return [hash(c) % 2 for c in 'abcdefgh']",
-    "address": "return id(object())",
-    "address in text": "return repr(object())",
-    "function in text": "return str(f)",
-}
-CHANGING_UNCHECKED = {
-    "random": "import random\nreturn random.random()",
-    "random bytes": "import os\nreturn os.urandom(8)",
-    "time": "import time\nreturn time.time()",
-    "clock": "import time\nreturn time.perf_counter_ns()",
-    "process": "import sys, os\nreturn os.environ['PYTHONHASHSEED']",
-}
-
-
-@pytest.mark.parametrize("name", CHANGING)
-def test_what_changes_between_interpreters_is_rejected(executor, name):
-    result = run_one(executor, program(CHANGING[name]), "'abcdefgh'")
-    assert (result.status, result.outputs) == ("nondeterministic", [None])
-
-
-@pytest.mark.parametrize("name", CHANGING_UNCHECKED)
-def test_what_changes_between_runs_is_rejected(unchecked, name):
-    result = run_one(unchecked, program(CHANGING_UNCHECKED[name]))
-    assert result.status in {"nondeterministic", "error", "unsafe"}, result
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "n = 0\n" + program("global n\nn += 1\nreturn n"),
-        program("f.n = getattr(f, 'n', 0) + 1\nreturn f.n"),
-        program("b.append(a)\nreturn b", parameters="a, b=[]"),
-    ],
-)
-def test_a_program_that_counts_its_calls_is_rejected(executor, text):
-    result = run_one(executor, text, "1", "2", "3")
-    assert result.status == "nondeterministic", result
-
-
-# --- equality ------------------------------------------------------------------------------------
-
-LIARS = {
-    "equals everything": "class L:\n  def __eq__(self, o): return True\n  __hash__ = None",
-    "an int that lies": "class L(int):\n  def __eq__(s, o): return True\n  __hash__ = int.__hash__",
-    "a str that lies": "class L(str):\n  def __repr__(self): return '1'",
-    "a list that lies": "class L(list):\n  def __repr__(self): return '[1]'",
-    "a dict that lies": "class L(dict):\n  def items(self): return [(1, 1)]",
-    "a bool-like int": "import enum\nclass E(enum.IntEnum):\n  A = 1\ndef L(): return E.A",
-    "a type that lies": "class M(type):\n  __name__ = 'int'\nclass L(metaclass=M): pass",
-}
-
-
-@pytest.mark.parametrize("name", LIARS)
-def test_objects_that_pretend_are_rejected_by_type(executor, name):
-    for value in ("L()", "[L()]", "(1, L())", "{1: L()}"):
-        result = run_one(executor, program(f"return {value}", before=LIARS[name]))
-        assert result.status == "output", (value, result)
 
 
 def test_outputs_are_canonical_and_typed(executor):
@@ -761,22 +430,6 @@ def test_outputs_are_canonical_and_typed(executor):
 
 
 # --- verdicts under load -------------------------------------------------------------------------
-
-
-def test_a_busy_machine_changes_no_verdict():
-    work = program("n = 0\nfor i in range(600_000): n += i % 7\nreturn n")
-    jobs = [Job(work, [str(i)]) for i in range(4)] + [Job(program("while True: pass"), ["1"])]
-    burn = [sys.executable, "-c", "while True: pass"]
-    with Executor(workers=2, cpu_seconds=0.5) as executor:
-        quiet = [(result.status, result.outputs) for result in executor.run(jobs)]
-        busy = [subprocess.Popen(burn) for _ in range(4)]
-        try:
-            assert [(result.status, result.outputs) for result in executor.run(jobs)] == quiet
-        finally:
-            for process in busy:
-                process.kill()
-                process.wait()
-    assert [status for status, _ in quiet] == ["ok"] * 4 + ["timeout"]
 
 
 @pytest.mark.parametrize(
@@ -896,33 +549,59 @@ def test_a_late_answer_never_meets_another_question():
         assert run_one(executor, program("return 'fresh'")).outputs == ["'fresh'"]
 
 
+def mixture() -> list[tuple[str, tuple[str, ...]]]:
+    """Programs with inputs: good ones, failing ones, and the attacks with exactly one verdict."""
+    mixed = [(text, (inputs,)) for text, inputs, _ in BENIGN.values()]
+    mixed += [(text, ("1",)) for text, _ in FAILING.values()]
+    for attack in TRIED.values():
+        if attack.right in ("ok", "error", "output", "syntax", "unsafe", "nondeterministic"):
+            if len(attack.program) < 10_000 and "@" not in attack.program:
+                mixed.append((attack.program, attack.inputs))
+    return mixed
+
+
+def footprint(pids: set[int]) -> tuple[list[int], list[int]]:
+    """Of this process and those below it: counts that may not grow, and bytes that hardly may."""
+    tasks = [Path("/proc", str(pid)) for pid in (os.getpid(), *sorted(pids))]
+    counts = [len(pids), threading.active_count()]
+    counts += [len(list((task / folder).iterdir())) for task in tasks for folder in ("task", "fd")]
+    memory = [int((task / "statm").read_text().split()[1]) * 4096 for task in tasks]
+    return counts, memory
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.parametrize("count", [600, pytest.param(10_000, marks=pytest.mark.slow)])
-def test_nothing_is_left_behind_after_many_programs(count):
-    mixed = [text for text, _, _ in BENIGN.values()]
-    mixed += [t for t, status in FAILING.values() if status in ("output", "error", "syntax")]
-    mixed += [program(body) for body, _ in list(SYSTEM_CALLS.values())[:12]]
-    others = children_of(os.getpid())
+@pytest.mark.parametrize("count", [400, pytest.param(5_000, marks=pytest.mark.slow)])
+def test_nothing_is_left_behind_and_a_busy_machine_changes_no_verdict(count):
+    """Mixed programs, so many twice: on the machine as it is, then with every core kept busy."""
+    mixed, others, burners = mixture(), children_of(os.getpid()), []
     with Executor(workers=2, static_check=False) as executor:
 
-        def footprint():
-            pids = children_of(os.getpid()) - others
-            memory = [int(Path(f"/proc/{p}/statm").read_text().split()[1]) * 4096 for p in pids]
-            own = int(Path("/proc/self/statm").read_text().split()[1]) * 4096
-            return len(pids), len(os.listdir("/proc/self/fd")), own, sum(memory)
+        def run() -> list[tuple]:
+            found = []
+            for start in range(0, count, 200):
+                chosen = [mixed[i % len(mixed)] for i in range(start, min(start + 200, count))]
+                jobs = [Job(f"{t}\n# {start + i}", given) for i, (t, given) in enumerate(chosen)]
+                found += [(result.status, result.outputs) for result in executor.run(jobs)]
+            return found
 
-        def run(count):
-            return executor.run(
-                Job(f"{mixed[i % len(mixed)]}\n# {i}"[:30_000], ["1"]) for i in range(count)
-            )
-
-        run(200)
-        before = footprint()
-        for _ in range(count // 200):
-            assert len(run(200)) == 200
-        after = footprint()
-        assert after[:2] == before[:2]
-        assert after[2] < before[2] + 20e6 and after[3] < before[3] + 20e6, (before, after)
+        executor.run(Job(*entry) for entry in mixed[:200])  # what is made once is made
+        pids = children_of(os.getpid()) - others
+        counts, memory = footprint(pids)
+        quiet = run()
+        try:
+            burn = [sys.executable, "-c", "while True: pass"]
+            burners += [subprocess.Popen(burn) for _ in range(os.cpu_count() or 1)]
+            busy = run()
+        finally:
+            for burner in burners:
+                burner.kill()
+                burner.wait()
+        assert len(quiet) == count and busy == quiet
+        assert children_of(os.getpid()) - others == pids
+        counts_after, memory_after = footprint(pids)
+        assert counts_after == counts
+        growth = [after - before for before, after in zip(memory, memory_after, strict=True)]
+        assert max(growth) < 20e6, growth
     assert children_of(os.getpid()) == others
 
 
@@ -966,6 +645,9 @@ BROKEN = {
     "files": "files",
     "parent": "parent",
     "privileges": "privileges",
+    "write": "write elsewhere",
+    "executable": "executable memory",
+    "wait": "wait",
 }
 
 
@@ -977,6 +659,15 @@ def test_the_self_test_notices_a_missing_layer(layer):
         Executor(workers=1, memory_mb=64, _skip=(layer,))
     assert "unsafe=True" in str(caught.value)
     assert children_of(os.getpid()) == before
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="we are not root")
+def test_staying_root_is_reported():
+    for skip, active in (((), True), (("user",), False)):
+        with Executor(workers=1, _skip=skip) as executor:
+            rows = {row.name: row.active for row in executor.layers()}
+            assert rows.pop("user") is active
+            assert all(rows.values())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the system calls of Linux")
@@ -1014,11 +705,10 @@ def test_unsafe_is_loud_and_works_without_fork(monkeypatch):
         for name, result in zip(names, executor.run(jobs), strict=True):
             assert result.outputs == [BENIGN[name][2]], (name, result)
         statuses = [
-            run_one(executor, FAILING[name][0]).status == FAILING[name][1]
-            for name in ("endless loop", "big list", "None", "exception", "prose", "huge int")
+            run_one(executor, TRIED[name].program).status == TRIED[name].right
+            for name in ("endless loop", "big list", "None", "f is nested", "huge int", "hash")
         ]
         assert all(statuses)
-        assert run_one(executor, program(CHANGING["hash"])).status == "nondeterministic"
         assert run_one(executor, program("import os\nreturn 1")).status == "unsafe"
 
 

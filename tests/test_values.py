@@ -4,7 +4,7 @@ import math
 import warnings
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from azr_mini.values import (
@@ -61,6 +61,99 @@ def test_equal_texts_are_equal_values(a, b):
     assert equal_values(canonical(a), canonical(b)) == (shape(a) == shape(b))
 
 
+def respelled(value, random):
+    """Another literal text of the same value: other order, spaces, quotes, digits, signs."""
+    space = random.choice(["", " ", "  "])
+    comma = f",{space}"
+
+    def each(values):
+        return [respelled(value, random) for value in values]
+
+    match value:
+        case list():
+            return f"[{space}{comma.join(each(value))}]"
+        case tuple():
+            return f"({''.join(text + comma for text in each(value))}{space})"
+        case set() if value:
+            return f"{{{comma.join(each(random.sample(sorted(value, key=repr), len(value))))}}}"
+        case dict():
+            items = random.sample(sorted(value.items(), key=repr), len(value))
+            return f"{{{comma.join(':'.join(each(item)) for item in items)}}}"
+        case bool() | None:
+            return f"({value})"
+        case int():
+            return random.choice([str, hex, oct, bin])(value)
+        case float() if value == 0:
+            return random.choice(["0.0", "-0.0", "0e9"])
+        case str():
+            return "".join(f"\\U{ord(char):08x}" for char in value).join("''")
+        case bytes():
+            return "".join(f"\\x{byte:02x}" for byte in value).join(["b'", "'"])
+        case _:
+            return repr(value)
+
+
+@given(plain, st.randoms(use_true_random=False))
+def test_every_spelling_of_a_value_has_the_same_text(value, random):
+    assert canonical_value_text(respelled(value, random)) == canonical(value)
+
+
+def variants(value):
+    """Values that Python calls equal or that look alike, but that differ in type or content."""
+    match value:
+        case bool():
+            yield from (int(value), float(value), str(value))
+        case int():
+            yield from (str(value), value + 1, *([float(value)] if abs(value) < 2**53 else []))
+        case float():
+            yield from (repr(value), *([int(value)] if value.is_integer() else []))
+        case str():
+            yield from (value.encode("utf-8", "surrogatepass"), value + " ", [value])
+        case list():
+            yield from (tuple(value), [*value, None], [value])
+            yield from (
+                [*value[:i], v, *value[i + 1 :]] for i, x in enumerate(value) for v in variants(x)
+            )
+        case tuple():
+            yield from (list(value), (*value, None), (value,))
+        case set():
+            yield from (sorted(value, key=repr), dict.fromkeys(value))
+        case dict():
+            yield from (list(value), {**value, "another": 1})
+            yield from ({**value, k: v} for k, x in value.items() for v in variants(x))
+
+
+@given(plain)
+def test_a_value_and_what_is_mistaken_for_it_differ(value):
+    for other in variants(value):
+        assert shape(other) != shape(value)
+        assert canonical(other) != canonical(value)
+
+
+@given(plain)
+def test_canonical_text_is_bounded_and_canonical_everywhere(value):
+    text = canonical(value)
+    assert len(text) <= MAX_TEXT and text == text.strip() and "\n" not in text
+    assert canonical_value_text(f" {text}\n") == text
+    assert canonical([value]) == f"[{text}]"
+
+
+huge = st.recursive(
+    st.integers(-(10**5000), 10**5000) | st.text(min_size=0, max_size=30).map(lambda s: s * 999),
+    lambda inner: st.lists(inner).map(lambda x: x * 99) | st.tuples(inner) | st.just([[]] * 9999),
+    max_leaves=4,
+)
+
+
+@settings(max_examples=50, suppress_health_check=list(HealthCheck))
+@given(huge)
+def test_a_value_of_any_size_has_a_short_text_or_is_refused(value):
+    try:
+        assert len(canonical(value)) <= MAX_TEXT
+    except ValueError as error:
+        assert len(str(error)) <= 200
+
+
 @given(st.lists(plain, max_size=4))
 def test_arguments_survive_their_text(values):
     text = ", ".join(map(canonical, values))
@@ -68,8 +161,21 @@ def test_arguments_survive_their_text(values):
     assert canonical_arguments(text) == text
 
 
-@settings(max_examples=300)
-@given(st.text() | st.text(alphabet="()[]{},:'\"#\\\n 01-+*.ejfx", max_size=40))
+tokens = st.sampled_from(
+    ["(", ")", "[", "]", "{", "}", "{**", "*", "lambda:", "-", "not ", "f(", "f'{", "'", '"', "b'"]
+    + ["1", "0x", "1_", "1e999", "1j", "True", "None", "...", ",", ":", ":=", "=", ".", "#", "\\"]
+    + ["\n", "\r", "\0", "\ud800", "\N{SNOWMAN}", " if ", " else ", " for a in ", "await ", "set()"]
+)
+nested = st.builds(
+    lambda unit, times, rest: "".join(unit) * times + "".join(rest),
+    st.lists(tokens, min_size=1, max_size=3),
+    st.sampled_from([1, 40, 90, 190, 2_000]),
+    st.lists(tokens, max_size=5),
+)
+
+
+@settings(max_examples=300, suppress_health_check=list(HealthCheck))
+@given(st.text() | st.lists(tokens, max_size=20).map("".join) | nested)
 def test_any_text_parses_or_raises_value_error(text):
     for function in (parse_value, canonical_value_text, parse_arguments, canonical_arguments):
         try:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from azr_mini.sandbox.protocol import Reply, Request
-from azr_mini.sandbox.static_check import Refused, check_length, check_program
+from azr_mini.sandbox.static_check import Refused, Traits, check_length, check_program
 from azr_mini.values import canonical_arguments, canonical_value_text
 
 MAX_DETAIL = 200
@@ -61,7 +61,7 @@ class Case:
     inputs: list[str | None]  # canonical texts, None where the text is not literal arguments
     refusals: list[str]  # why not, for each None
     refused: Outcome | None = None
-    sensitive: bool = True  # may show hashes or addresses, so it meets every hash seed
+    traits: Traits = Traits()
     runs: dict[int, Run] = field(default_factory=dict)  # hash seed -> what happened
     cpu: float = 0.0  # seconds its first run took
 
@@ -69,6 +69,11 @@ class Case:
     def runnable(self) -> tuple[str, list[str]]:
         """What a confined process gets to see."""
         return self.program, [text for text in self.inputs if text is not None]
+
+    @property
+    def most_outcomes(self) -> int:
+        """How many outcomes one run can have: one at least, when the program itself fails."""
+        return max(1, len(self.inputs) - len(self.refusals))
 
 
 def open_case(job: Job, static_check: bool) -> Case:
@@ -84,7 +89,7 @@ def open_case(job: Job, static_check: bool) -> Case:
     try:
         check_length(job.program)
         if static_check:
-            case.sensitive = check_program(job.program)
+            case.traits = check_program(job.program)
     except Refused as refusal:
         case.refused = (refusal.status, str(refusal))
     if inputs and len(refusals) == len(inputs):
@@ -98,16 +103,19 @@ def read_reply(request: Request, reply: Reply) -> list[Run]:
     if failed:
         return [everywhere(case, failed) for case in request.cases]
     try:
-        blocks = _blocks(reply.payload)
+        blocks = _blocks(reply.payload, sum(case.most_outcomes + 1 for case in request.cases))
         return [_read_run(case, block) for case, block in zip(request.cases, blocks, strict=True)]
     except ValueError:
         return [everywhere(case, ("error", "ended without an answer")) for case in request.cases]
 
 
-def _blocks(payload: str) -> list[list[str]]:
+def _blocks(payload: str, most_lines: int) -> list[list[str]]:
     """The lines for each program; ValueError unless the payload is complete."""
     if not payload.endswith("\n"):
         raise ValueError("cut off")
+    # Counted first: to split and parse four million lines costs seconds and 300 MB.
+    if payload.count("\n") > most_lines:
+        raise ValueError("too many lines")
     blocks: list[list[str]] = [[]]
     for line in payload.split("\n")[:-1]:
         if line:
@@ -133,7 +141,7 @@ def _failure(reply: Reply, cpu_seconds: float) -> Outcome | None:
 
 def everywhere(case: Case, outcome: Outcome) -> Run:
     """The run of a process that failed as a whole."""
-    return [outcome] * max(1, len(case.runnable[1]))
+    return [outcome] * case.most_outcomes
 
 
 def _read_run(case: Case, lines: list[str]) -> Run:
@@ -183,8 +191,9 @@ def judge(case: Case) -> Result:
 
 
 def printable(text: str) -> str:
-    """One bounded line that any file or terminal takes, lone surrogates included."""
+    """One bounded line that any file or terminal takes, whatever a program put in its message."""
     line = " ".join(text[:MAX_DETAIL].split())
+    line = "".join(char if char.isprintable() else repr(char)[1:-1] for char in line)
     return line.encode("ascii", "backslashreplace").decode("ascii")[:MAX_DETAIL]
 
 

@@ -30,8 +30,10 @@ class Executor:
     workers: pairs of interpreters, one per core to use. static_check: refuse programs by policy
     before running them. cpu_seconds and memory_mb limit one run, that is all inputs of one program;
     wall_seconds is a generous backstop (default: 5 + 40 x cpu_seconds). share: how many second runs
-    share a process (1: none). unsafe: run without confinement, with a warning. Raises SandboxError
-    where confinement does not work.
+    of programs that cannot affect each other share a process (1: none; without the static check
+    nothing is known about a program, and none share). python: the interpreter that runs programs
+    (default: this one; CPython 3.11 or newer). unsafe: run without confinement, with a warning.
+    Raises SandboxError where confinement does not work.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Executor:
         memory_mb: int = 256,
         wall_seconds: float | None = None,
         share: int = 8,
+        python: str | None = None,
         _skip: tuple[str, ...] = (),  # layers to leave out, for tests of the self-test
     ):
         if workers < 1 or share < 1 or cpu_seconds <= 0 or memory_mb < 1:
@@ -56,20 +59,21 @@ class Executor:
         self.wall_seconds = wall_seconds or 5.0 + 40 * cpu_seconds
         self.share = share
         config = {"modules": ALLOWED_MODULES, "memory_bytes": memory_mb << 20, "skip": _skip}
+        python = python or sys.executable
         if unsafe:
             warnings.warn(WARNING, RuntimeWarning, stacklevel=2)
             self.share = 1
-            self._runner = UnsafeRunner(workers, config)
+            self._runner = UnsafeRunner(workers, config, python)
             self._layers = [Layer("confinement", False, WARNING)]
         else:
-            self._runner, self._layers = self._confined(workers, memory_mb, config)
+            self._runner, self._layers = self._confined(workers, memory_mb, config, python)
 
     @staticmethod
-    def _confined(workers: int, memory_mb: int, config: dict):
+    def _confined(workers: int, memory_mb: int, config: dict, python: str):
         if sys.platform not in ("linux", "darwin"):
             raise SandboxError(f"programs cannot be confined on {sys.platform}: {ADVICE}")
         seeds = [FIRST_SEED, SECOND_SEED] * workers + MORE_SEEDS * ((workers + 1) // 2)
-        runner = ConfinedRunner(seeds, config)
+        runner = ConfinedRunner(seeds, config, python)
         try:
             return runner, self_test(runner, memory_mb)
         except BaseException:
@@ -140,20 +144,25 @@ class Executor:
                 if not agree(run, case.runs[FIRST_SEED]):
                     doubtful[request.seed].append(case)
 
+        sensitive = [case for case in cases if case.traits.sensitive]
         requests = [
             self._request(seed, group)
             for seed in SEEDS[1:]
-            for group in self._groups([c for c in cases if c.sensitive or seed == SECOND_SEED])
+            for group in self._groups(cases if seed == SECOND_SEED else sensitive)
         ]
         self._runner.run(requests, receive)
         for seed, again in doubtful.items():
             self._run_isolated(seed, again)
 
     def _groups(self, cases: list[Case]) -> Iterator[list[Case]]:
-        """Up to `share` quick cases together; a slow one alone, so that it harms no neighbour."""
-        quick = [case for case in cases if case.cpu * 2 * self.share < self.cpu_seconds]
-        yield from ([case] for case in cases if case.cpu * 2 * self.share >= self.cpu_seconds)
-        yield from (quick[i : i + self.share] for i in range(0, len(quick), self.share))
+        """Up to `share` cases together that cannot harm a neighbour, by effect or by slowness."""
+        harmless: list[Case] = []
+        for case in cases:
+            if case.traits.contained and case.cpu * 2 * self.share < self.cpu_seconds:
+                harmless.append(case)
+            else:
+                yield [case]
+        yield from (harmless[i : i + self.share] for i in range(0, len(harmless), self.share))
 
     def _request(self, seed: int, cases: list[Case]) -> Request:
         programs = [case.runnable for case in cases]

@@ -26,10 +26,12 @@ def confined(command: list[str]) -> list[str]:
     """The command under a profile without files, network or new programs; unchanged off macOS."""
     if sys.platform != "darwin":
         return command
+    python = Path(command[0]).resolve()  # not always ours
     folders = {sys.prefix, sys.base_prefix, sys.exec_prefix, str(Path(__file__).parents[1])}
+    folders.add(str(python.parents[1]))
     profile = PROFILE.format(
         python=command[0],
-        real_python=Path(command[0]).resolve(),
+        real_python=python,
         folders=" ".join(f'(subpath "{folder}")' for folder in sorted(folders)),
     )
     return ["/usr/bin/sandbox-exec", "-p", profile, *command]

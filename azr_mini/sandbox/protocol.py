@@ -30,7 +30,6 @@ class Request:
             "programs": self.programs,
             "reverse": self.reverse,
             "cpu": self.cpu_seconds,
-            "wall": self.wall_seconds,
         }
 
 

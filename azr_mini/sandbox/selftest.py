@@ -30,6 +30,21 @@ CHECKS = {
     "take memory": ("def f(a):\n    return len(b'x' * {twice_the_limit})", 1.0, "memory"),
     "burn CPU": ("def f(a):\n    while True:\n        pass", 0.02, OUT_OF_TIME),
 }
+if sys.platform == "linux":  # the conditions of the filter, one by one
+    CHECKS |= {
+        "write elsewhere": ("import os\ndef f(a):\n    return os.write(1, b'x')", 1.0, KILLED),
+        "executable memory": (
+            "import ctypes\ndef f(a):\n    ctypes.CDLL(None).mmap(None, 4096, 7, 34, -1, 0)",
+            1.0,
+            KILLED,
+        ),
+        "wait": (
+            "import _thread\nlock = _thread.allocate_lock()\n"
+            "def f(a):\n    return lock.acquire() and lock.acquire(timeout=0.01)",
+            1.0,
+            KILLED,
+        ),
+    }
 
 LAYERS = {
     "descriptors": "one open descriptor, the result pipe",

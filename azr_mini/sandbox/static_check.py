@@ -2,6 +2,9 @@
 
 import ast
 import warnings
+from typing import NamedTuple
+
+from azr_mini.sandbox.contained import is_contained
 
 MAX_PROGRAM = 20_000  # characters
 
@@ -30,14 +33,21 @@ class Refused(Exception):
         self.status = status
 
 
+class Traits(NamedTuple):
+    """What the text of an allowed program says about how it must be run."""
+
+    sensitive: bool = True  # it may show hashes or addresses, so it meets every hash seed
+    contained: bool = False  # it can change nothing that another program sees
+
+
 def check_length(program: str) -> None:
     """Raises Refused for text too long to be looked at."""
     if len(program) > MAX_PROGRAM:
         raise Refused("syntax", f"longer than {MAX_PROGRAM} characters")
 
 
-def check_program(program: str) -> bool:
-    """Whether an allowed program may show hashes or addresses; raises Refused for any other."""
+def check_program(program: str) -> Traits:
+    """The traits of an allowed program; raises Refused for any other."""
     tree = parse(program)
     if not any(isinstance(node, ast.FunctionDef) and node.name == "f" for node in tree.body):
         raise Refused("syntax", "no top-level def f")
@@ -47,11 +57,12 @@ def check_program(program: str) -> bool:
         if name not in _bound_names(nodes):  # a local variable may be called `open`
             raise Refused("unsafe", f"use of {name}")
     for node in nodes:
-        if isinstance(node, ast.Attribute) and node.attr in FORBIDDEN_ATTRIBUTES:
-            raise Refused("unsafe", f"use of {node.attr}")
+        for name in FORBIDDEN_ATTRIBUTES.intersection(_attributes(node)):
+            raise Refused("unsafe", f"use of {name}")
         if isinstance(node, ast.Import | ast.ImportFrom):
             _check_import(node)
-    return bool(used & HASH_NAMES) or any(map(_makes_set, nodes))
+    sensitive = bool(used & HASH_NAMES) or any(map(_makes_set, nodes))
+    return Traits(sensitive, is_contained(nodes))
 
 
 def parse(program: str) -> ast.Module:
@@ -63,6 +74,13 @@ def parse(program: str) -> ast.Module:
     except PARSE_ERRORS as error:
         reason = str(getattr(error, "msg", None) or error)
         raise Refused("syntax", f"{type(error).__name__}: {reason[:150]}") from None
+
+
+def _attributes(node: ast.AST) -> list[str]:
+    """The names of attributes that a node looks up; a class pattern does so as well."""
+    if isinstance(node, ast.MatchClass):
+        return node.kwd_attrs
+    return [node.attr] if isinstance(node, ast.Attribute) else []
 
 
 def _bound_names(nodes: list[ast.AST]) -> set[str]:

@@ -18,9 +18,9 @@ WARNING = (
 class UnsafeRunner:
     """Same interface as ConfinedRunner, a new interpreter for every request."""
 
-    def __init__(self, workers: int, config: dict):
+    def __init__(self, workers: int, config: dict, python: str):
         self._workers = workers
-        self._command = command("once.py", config)
+        self._command = command(python, "once.py", config)
 
     def run(self, requests: Iterable[Request], receive: Callable[[Request, Reply], None]) -> None:
         """Calls `receive` once per request, in order."""

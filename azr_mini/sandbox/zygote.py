@@ -1,8 +1,9 @@
 """The confined side: a small interpreter that forks one child per run and reports how it ended.
 
-Started by file path with an empty environment. Requests and replies are JSON behind a four-byte
-length, on one socket (stdin). Requests are read one at a time, so that a child holds no request
-but its own. Needs only the standard library.
+Started by file path with an empty environment. Requests are read one at a time from one socket
+(stdin). A child can read every byte of the memory it is forked with, so requests and answers pass
+through buffers that are wiped before the next fork, and are never parsed here: no child finds what
+belongs to another. Needs only the standard library.
 """
 
 import codecs
@@ -17,10 +18,13 @@ import struct
 import sys
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 MAX_PAYLOAD = 4_000_000  # bytes a child may write
+CHUNK = 8_192  # bytes read at a time; a buffer of few pages, because each is copied after a fork
+HEADER = struct.Struct(">IId")  # of a request: bytes that follow, its id, wall seconds
 ENCODINGS = ["ascii", "latin-1", "utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"]
 ENCODINGS += ["utf-32-le", "utf-32-be", "cp1252", "unicode-escape", "raw-unicode-escape", "rot13"]
 ENCODINGS += ["hex", "base64"]
@@ -43,6 +47,38 @@ def preload(modules: list[str]) -> None:
     warnings.simplefilter("ignore")
 
 
+def wipe(buffer: bytearray) -> None:
+    """Overwrites a buffer, so that no later child finds in its memory what went through it."""
+    buffer[:] = bytes(len(buffer))
+
+
+class Written:
+    """What a child wrote to its result pipe, in buffers that can be wiped."""
+
+    def __init__(self, descriptor: int):
+        self.descriptor = descriptor
+        self.size = 0  # bytes
+        self.buffers: list[bytearray] = []
+
+    def read(self) -> int:
+        """Reads some more; how many bytes, 0 at the end."""
+        # A buffer is filled before the next one is made: a child may write byte by byte.
+        if self.size == len(self.buffers) * CHUNK:
+            self.buffers.append(bytearray(CHUNK))
+        count = os.readv(self.descriptor, [memoryview(self.buffers[-1])[self.size % CHUNK :]])
+        self.size += count
+        return count
+
+    def pieces(self) -> list[memoryview]:
+        """The bytes in order, not copied."""
+        *full, last = map(memoryview, self.buffers)
+        return [*full, last[: self.size - CHUNK * len(full)]]
+
+    def wipe(self) -> None:
+        for buffer in self.buffers:
+            wipe(buffer)
+
+
 class Zygote:
     """Serves requests until its trainer closes the socket."""
 
@@ -56,7 +92,8 @@ class Zygote:
         self.macos = load("azr_macos", HERE / "macos.py") if sys.platform == "darwin" else None
         self.filter = None
         if self.macos is None and "seccomp" not in self.skip:
-            self.filter = load("azr_seccomp", HERE / "seccomp.py").Filter(self.confine.RESULT_FD)
+            seccomp = load("azr_seccomp", HERE / "seccomp.py")
+            self.filter = seccomp.Filter(self.confine.RESULT_FD, self.skip)
         self.confine.enter_zygote(self.memory_bytes, self.skip)
         sys.stdin = sys.stdout = sys.stderr = None  # print in a program does nothing
         sys.__stdin__ = sys.__stdout__ = sys.__stderr__ = None
@@ -67,18 +104,26 @@ class Zygote:
     def serve(self) -> None:
         """Answers one request after the other; returns at end of file."""
         self.answer({"id": 0})  # ready
-        while (request := self.receive()) is not None:
+        while header := self.read(HEADER.size):
+            size, identity, wall = HEADER.unpack(header)
+            if (body := self.read(size)) is None:
+                return
             reading, writing = os.pipe()
             child = os.fork()
             if child == 0:
-                self.become_child(request, writing)
+                self.become_child(body, writing)
             os.close(writing)
-            self.answer({"id": request["id"], **self.supervise(child, reading, request["wall"])})
+            wipe(body)
+            written = Written(reading)
+            ending = self.supervise(child, written, wall)
             os.close(reading)
+            self.answer({"id": identity, **ending}, [] if ending["end"] else written.pieces())
+            written.wipe()
 
-    def become_child(self, request: dict, writing: int) -> None:
+    def become_child(self, body: bytearray, writing: int) -> None:
         """Runs the request's programs behind all layers; never returns."""
         try:
+            request = json.loads(body)
             self.confine.enter_child(writing, request["cpu"], self.pid, self.skip)
             if request["programs"] is None:
                 payload = json.dumps(self.confine.report()).encode("ascii")
@@ -93,13 +138,13 @@ class Zygote:
         finally:
             os._exit(0)  # an exit status means nothing: only the complete answer counts
 
-    def supervise(self, child: int, reading: int, wall: float) -> dict:
-        """How the child ended, what it wrote and the CPU seconds it used; it is dead afterwards."""
+    def supervise(self, child: int, written: Written, wall: float) -> dict:
+        """How the child ended and the CPU seconds it used; it is dead afterwards."""
         deadline = time.monotonic() + wall
         poll = select.poll()
-        poll.register(reading, select.POLLIN)
+        poll.register(written.descriptor, select.POLLIN)
         poll.register(0, 0)  # reports only that the trainer is gone
-        chunks, size, end = [], 0, ""
+        end = ""
         while not end:
             patience = deadline - time.monotonic()
             if patience <= 0:
@@ -110,42 +155,35 @@ class Zygote:
                 if 0 in events:
                     os.kill(child, signal.SIGKILL)
                     sys.exit()
-                chunk = os.read(reading, 65_536)
-                if not chunk:
+                if not written.read():
                     break
-                chunks.append(chunk)
-                size += len(chunk)
-                end = "flood" if size > MAX_PAYLOAD else ""
+                end = "flood" if written.size > MAX_PAYLOAD else ""
         os.kill(child, signal.SIGKILL)
         _, status, usage = os.wait4(child, 0)
         return {
             "end": end,
             "signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0,
             "cpu": usage.ru_utime + usage.ru_stime,
-            "payload": "" if end else b"".join(chunks).decode("utf-8", "replace"),
         }
 
-    def receive(self) -> dict | None:
-        """The next request, or None at end of file."""
-        header = self.read(4)
-        body = header and self.read(struct.unpack(">I", header)[0])
-        return json.loads(body) if body else None
-
-    def read(self, size: int) -> bytes | None:
-        chunks = []
-        while size:
-            chunk = os.read(0, size)
-            if not chunk:
+    def read(self, size: int) -> bytearray | None:
+        """The next `size` bytes of the socket in one buffer, or None at end of file."""
+        data = bytearray(size)
+        rest = memoryview(data)
+        while rest:
+            if not (count := os.readv(0, [rest])):
                 return None
-            chunks.append(chunk)
-            size -= len(chunk)
-        return b"".join(chunks)
+            rest = rest[count:]
+        return data
 
-    def answer(self, reply: dict) -> None:
-        body = json.dumps(reply).encode("ascii")
-        data = struct.pack(">I", len(body)) + body
-        while data:
-            data = data[os.write(0, data) :]
+    def answer(self, ending: dict, pieces: Sequence[memoryview] = ()) -> None:
+        """Sends how a child ended as a line of JSON, and behind it what the child wrote."""
+        line = json.dumps(ending).encode("ascii") + b"\n"
+        size = len(line) + sum(map(len, pieces))
+        for data in (struct.pack(">I", size) + line, *pieces):
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(0, rest) :]
 
 
 if __name__ == "__main__":

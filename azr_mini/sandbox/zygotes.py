@@ -6,7 +6,6 @@ import select
 import socket
 import struct
 import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -17,16 +16,16 @@ from azr_mini.sandbox import macos
 from azr_mini.sandbox.protocol import ADVICE, Reply, Request, SandboxError
 
 START_SECONDS = 60.0  # patience with a zygote beyond its own deadlines, on a very busy machine
-MAX_REPLY = 64_000_000  # bytes
+MAX_REPLY = 8_000_000  # bytes
 MAX_STARTS = 3  # of a zygote that dies before it is ready; a machine short of memory may kill one
 MAX_WAITING = 2  # requests given to a zygote: one runs, one waits in the socket
 
 
-def command(file: str, config: dict) -> list[str]:
-    """The command line of a confined interpreter."""
+def command(python: str, file: str, config: dict) -> list[str]:
+    """The command line of an interpreter that runs one of our files."""
     # By path, not -m: with -S an installed package is not found. And -I would ignore the hash seed.
     path = Path(__file__).with_name(file)
-    return [sys.executable, "-s", "-S", "-B", "-P", str(path), json.dumps(config)]
+    return [python, "-s", "-S", "-B", "-P", str(path), json.dumps(config)]
 
 
 def environment(seed: int) -> dict[str, str]:
@@ -37,7 +36,7 @@ def environment(seed: int) -> dict[str, str]:
 class Zygote:
     """One confined interpreter, its socket, and the requests it has not answered yet."""
 
-    def __init__(self, seed: int, config: dict, starts: int = 1):
+    def __init__(self, seed: int, config: dict, python: str, starts: int = 1):
         self.seed = seed
         self.starts = starts  # how often it has been tried
         self.waiting: deque[Request] = deque()
@@ -48,7 +47,7 @@ class Zygote:
         self.socket, theirs = socket.socketpair()
         self.socket.setblocking(False)
         self.process = subprocess.Popen(
-            macos.confined(command("zygote.py", config)),
+            macos.confined(command(python, "zygote.py", config)),
             stdin=theirs,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -64,8 +63,8 @@ class Zygote:
             self.since = time.monotonic()
         self.waiting.append(request)
         self.sent += 1
-        body = json.dumps({"id": self.sent, **request.to_json()}).encode("ascii")
-        self.outgoing += struct.pack(">I", len(body)) + body
+        body = json.dumps(request.to_json()).encode("ascii")
+        self.outgoing += struct.pack(">IId", len(body), self.sent, request.wall_seconds) + body
 
     def pump(self) -> list[tuple[Request, Reply]]:
         """Moves what bytes it can, without waiting; the answers that are complete now.
@@ -88,7 +87,8 @@ class Zygote:
                 raise ValueError(f"reply of {size} bytes")
             if len(self.incoming) < 4 + size:
                 return
-            answer = json.loads(self.incoming[4 : 4 + size])
+            line, _, payload = bytes(self.incoming[4 : 4 + size]).partition(b"\n")
+            answer = json.loads(line)
             del self.incoming[: 4 + size]
             if not self.ready:  # the first message only says that it has started
                 self.ready = True
@@ -97,7 +97,8 @@ class Zygote:
             if answer.pop("id") != self.answered or not self.waiting:
                 raise ValueError("an answer to another question")
             self.since = time.monotonic()
-            yield self.waiting.popleft(), Reply(**answer)
+            text = payload.decode("utf-8", "replace")
+            yield self.waiting.popleft(), Reply(**answer, payload=text)
 
     def overdue(self) -> bool:
         """Whether it has been silent for longer than its own deadlines explain."""
@@ -120,9 +121,10 @@ class Zygote:
 class ConfinedRunner:
     """Several zygotes; each request goes to one with its hash seed."""
 
-    def __init__(self, seeds: list[int], config: dict):
+    def __init__(self, seeds: list[int], config: dict, python: str):
         self._config = config
-        self.zygotes = [Zygote(seed, config) for seed in seeds]
+        self._python = python
+        self.zygotes = [self._start(seed) for seed in seeds]
 
     def run(self, requests: Iterable[Request], receive: Callable[[Request, Reply], None]) -> None:
         """Calls `receive` once per request, in order of arrival. `requests` is read lazily."""
@@ -144,12 +146,15 @@ class ConfinedRunner:
             zygote.kill()
         self.zygotes = []
 
+    def _start(self, seed: int, starts: int = 1) -> Zygote:
+        return Zygote(seed, self._config, self._python, starts)
+
     def _renew(self) -> None:
         """Replaces zygotes that still owe an answer: it must never meet another question."""
         for index, zygote in enumerate(self.zygotes):
             if zygote.waiting or zygote.process.poll() is not None:
                 zygote.kill()
-                self.zygotes[index] = Zygote(zygote.seed, self._config)
+                self.zygotes[index] = self._start(zygote.seed)
 
     def _feed(self, source: Iterator[Request], queues: dict[int, deque[Request]]) -> bool:
         """Gives every zygote with room its next request; whether any answer is outstanding."""
@@ -191,7 +196,7 @@ class ConfinedRunner:
         if not dead.ready and dead.starts == MAX_STARTS:
             raise SandboxError(f"a confined Python does not start here ({said}): {ADVICE}")
         starts = 1 if dead.ready else dead.starts + 1
-        self.zygotes[index] = Zygote(dead.seed, self._config, starts)
+        self.zygotes[index] = self._start(dead.seed, starts)
         lost: list[tuple[Request, Reply]] = []
         if dead.waiting and dead.ready:
             dead.waiting[0].deaths += 1  # it was running; the others had not begun
