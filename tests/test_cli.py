@@ -63,6 +63,7 @@ def refused(capsys, *arguments) -> str:
         (["pretrain-nano", "--out", "MODEL"], ["MODEL holds a model", "--out"]),
         (["plot", "nowhere"], ["nowhere is not a run folder"]),
         (["show", "nowhere"], ["nowhere is not a run folder"]),
+        (["diagnose", "nowhere"], ["nowhere is not a run folder"]),
     ],
 )
 def test_a_mistake_is_one_sentence_that_names_the_value(

@@ -28,7 +28,7 @@ LAYERS = [
     ["train"],
     ["files", "environment"],
     ["runs"],
-    ["evaluate"],
+    ["evaluate", "health"],
     ["viz", "metrics", "diagnose"],
     ["nano"],
     ["doctor", "options"],
