@@ -12,6 +12,8 @@ from azr_mini.health.machine_rules import MACHINE_RULES
 from azr_mini.health.rule import Rule
 from azr_mini.health.selfplay_rules import SELFPLAY_RULES
 
+ROUNDING = 1e-9  # a mean that is the threshold fires, whatever the order of its sum
+
 RULES: tuple[Rule, ...] = SELFPLAY_RULES + MACHINE_RULES
 
 
@@ -37,10 +39,17 @@ def diagnose(
     metrics: `Run.metrics`, one row a step. config: some rules need it. heldout: `Run.heldout`,
     which tells a solve rate that jumped from one that was earned. A few steps have no findings.
     """
+    steps = [int(step) for step in metrics.index]
+    return _findings(history_of(metrics, config, heldout), steps)
+
+
+def history_of(
+    metrics: pd.DataFrame, config: Config | None = None, heldout: Iterable[dict] = ()
+) -> History:
+    """What the measures read, from what `diagnose` is given."""
     numbers = {key: pd.to_numeric(metrics[key], errors="coerce") for key in metrics}
     columns = {key: _finite(values.to_numpy(float)) for key, values in numbers.items()}
-    steps = [int(step) for step in metrics.index]
-    return _findings(History(columns, config, heldout_gains(heldout)), steps)
+    return History(columns, config, heldout_gains(heldout))
 
 
 def _findings(history: History, steps: list[int]) -> list[Finding]:
@@ -48,7 +57,8 @@ def _findings(history: History, steps: list[int]) -> list[Finding]:
     for rule in RULES:
         for place, values in rule.measure(history).items():
             # a comparison with NaN is False: where too little is known no rule fires
-            fires = values <= rule.threshold if rule.below else values >= rule.threshold
+            beyond = rule.threshold - values if rule.below else values - rule.threshold
+            fires = beyond >= -ROUNDING
             rows = np.flatnonzero(fires)
             if len(rows):
                 first, last = steps[rows[0]], steps[rows[-1]]

@@ -48,12 +48,12 @@ def recent(values: np.ndarray, window: int = WINDOW, of: Callable = np.mean) -> 
     found = np.full(len(values), np.nan)
     if len(values) >= window:
         views = np.lib.stride_tricks.sliding_window_view(values, window)
-        known = np.isfinite(views)
-        whole = known.all(axis=1)
         ends = found[window - 1 :]
-        ends[whole] = of(views[whole], axis=1)
-        for row in np.flatnonzero(~whole & (known.mean(axis=1) > 0.5)):
-            ends[row] = of(views[row][known[row]])
+        ends[:] = of(views, axis=1)
+        for row in np.flatnonzero(np.isnan(ends)):  # those with a missing number
+            known = views[row][np.isfinite(views[row])]
+            if 2 * len(known) > window:
+                ends[row] = of(known)
     return found
 
 

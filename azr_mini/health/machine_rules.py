@@ -80,7 +80,7 @@ MACHINE_RULES = (
         ),
     ),
     Rule(
-        "sampler_gap",
+        "sampler_gap_float32",
         machine.exact_gap,
         threshold=1e-3,
         healthy=None,

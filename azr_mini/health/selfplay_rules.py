@@ -164,7 +164,8 @@ SELFPLAY_RULES = (
         why="one task in ten is left to learn from",
         sentence="For {share} of the {type} tasks of {steps} all attempts earned the same.",
         advice=(
-            "without differences there is no gradient. Is --temperature 1? Has entropy collapsed?"
+            "without differences there is no gradient: keep --temperature at 1, and see whether "
+            "entropy has collapsed."
         ),
     ),
     Rule(
