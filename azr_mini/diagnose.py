@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from numbers import Real
 
 import numpy as np
 import pandas as pd
@@ -136,5 +137,5 @@ class Watch:
 
 
 def _number(value) -> float:
-    known = isinstance(value, int | float) and np.isfinite(value)
+    known = isinstance(value, Real) and np.isfinite(value)
     return float(value) if known else np.nan

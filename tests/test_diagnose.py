@@ -241,6 +241,11 @@ def test_the_finding_says_when_where_and_what_was_seen():
     )
 
 
+def test_a_skipped_update_is_forgotten_after_ten_steps():
+    (found,) = diagnose(with_disease("skipped_updates", 1.0), CONFIG)
+    assert (found.step, found.last_step, found.value) == (30, 39, 1)
+
+
 def test_a_slow_leak_is_found_at_twice_the_level():
     held = 1e9 * (1 + 0.008 * np.arange(180))
     table = pd.DataFrame({"memory/vram": held})
@@ -413,10 +418,18 @@ def test_a_watch_tells_each_finding_once_when_it_first_fires(name):
 
 def test_a_watch_of_a_long_run_keeps_few_steps():
     table = pd.concat([recorded("proposer-frozen")] * 2, ignore_index=True)
+    table["memory/rss"] = 1e9 * (1 + 0.013 * np.arange(120))
     watch = Watch(CONFIG)
     found = {(f.rule, f.where, step) for step, f in told(table, watch)}
     assert found == {(f.rule, f.where, f.step) for f in diagnose(table, CONFIG)}
+    assert {("memory_growth", "rss"), ("memory_doubled", "rss")} <= {f[:2] for f in found}
     assert len(watch._rows) == 50
+
+
+def test_a_slow_rise_is_no_jump_where_a_watch_dropped_steps():
+    rates = np.concatenate([np.linspace(0.3, 0.99, 100), np.full(60, 0.99)])
+    table = pd.DataFrame(attempts("induction", rates, 0.2))
+    assert told(table, Watch(CONFIG)) == [] and diagnose(table, CONFIG) == []
 
 
 def test_a_watch_of_a_run_that_goes_on_tells_only_what_is_new():
@@ -429,7 +442,7 @@ def test_a_watch_of_a_run_that_goes_on_tells_only_what_is_new():
 def test_infinite_numbers_are_missing_as_in_the_files():
     watch = Watch(CONFIG)
     table = recorded("proposer-frozen")
-    table["grad_norm"] = np.inf
+    put(table, LONG, {"grad_norm": np.inf, "kl": np.inf})
     assert told(table, watch) == [] and diagnose(table, CONFIG) == []
 
 
