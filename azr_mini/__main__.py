@@ -8,6 +8,7 @@ import traceback
 from pathlib import Path
 
 from azr_mini.commands.console import PROGRAM, say
+from azr_mini.commands.diagnose import diagnose
 from azr_mini.commands.evaluate import evaluate
 from azr_mini.commands.look import doctor, plot, show
 from azr_mini.commands.pretrain import pretrain_nano
@@ -19,6 +20,7 @@ COMMANDS = {
     "train": (train, "self-play; prints a table before/after and the paths of the figures"),
     "evaluate": (evaluate, "held-out accuracy of a model or a run, with intervals and pass@k"),
     "plot": (plot, "the figures of a run as PNG files"),
+    "diagnose": (diagnose, "what is wrong with a run, if anything, and what to do"),
     "show": (show, "prompts, answers and verdicts of a run as text"),
     "doctor": (doctor, "versions, device, confinement, what is missing and how to get it"),
     "pretrain-nano": (pretrain_nano, "make the nano base that data/nano_base holds"),

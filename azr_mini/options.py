@@ -88,6 +88,14 @@ class PlotOptions:
 
 
 @dataclass(frozen=True)
+class DiagnoseOptions:
+    """What is wrong with a run, if anything, and what to do about it."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """Run folder, also of a run that goes on."""
+
+
+@dataclass(frozen=True)
 class ShowOptions:
     """Prompts, answers and verdicts of a run as text."""
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from rich.table import Table
 
+from azr_mini.diagnose import Finding as HealthFinding
 from azr_mini.doctor import Finding
 from azr_mini.evaluate.scores import Scores, gains
 from azr_mini.tasks import Role, TaskType
@@ -78,6 +79,29 @@ def finding_lines(findings: Iterable[Finding]) -> Iterator[str]:
         yield f"{mark:<8}{finding.name:<32}{finding.found}"
         if finding.advice:
             yield f"{'':<8}{'':<32}-> {finding.advice}"
+
+
+def findings_table(title: str, findings: Iterable[HealthFinding]) -> Table:
+    """The findings of `diagnose`: steps from first to last, rule, place, number, threshold."""
+    table = Table("steps, from 0", "rule", "where", "seen", "threshold", title=title)
+    for column in (table.columns[0], *table.columns[3:]):
+        column.justify = "right"
+    for found in findings:
+        steps = f"{found.step}-{found.last_step}"
+        numbers = (f"{found.value:.3g}", f"{found.threshold:.3g}")
+        table.add_row(steps, found.rule, found.where or "run", *numbers)
+    return table
+
+
+def warning_lines(findings: Iterable[HealthFinding]) -> Iterator[str]:
+    """What was seen, a line a finding, and after those of a rule what to do about the first."""
+    by_rule: dict[str, list[HealthFinding]] = {}
+    for found in findings:
+        by_rule.setdefault(found.rule, []).append(found)
+    for rule, same in by_rule.items():
+        for found in same:
+            yield f"! {rule}: {found.sentence}"
+        yield f"  {same[0].advice}"
 
 
 COMPARISONS = {

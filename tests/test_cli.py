@@ -63,6 +63,7 @@ def refused(capsys, *arguments) -> str:
         (["pretrain-nano", "--out", "MODEL"], ["MODEL holds a model", "--out"]),
         (["plot", "nowhere"], ["nowhere is not a run folder"]),
         (["show", "nowhere"], ["nowhere is not a run folder"]),
+        (["diagnose", "nowhere"], ["nowhere is not a run folder"]),
     ],
 )
 def test_a_mistake_is_one_sentence_that_names_the_value(
@@ -170,6 +171,40 @@ def test_model_text_cannot_command_the_terminal():
     from azr_mini.report import printable
 
     assert printable("a\x1b[2J\x07\ud800\nb") == "a\\x1b[2J\\x07\\ud800\nb"
+
+
+def test_diagnose_says_what_is_wrong_or_that_nothing_is(capsys, tmp_path):
+    made_up_run(tmp_path / "mine", num_steps=12)
+    assert main(["diagnose", "mine"]) == 0
+    assert "no health rule fired in 12 steps\n" in capsys.readouterr().out
+    lines = (tmp_path / "mine" / "metrics.jsonl").read_text().splitlines()
+    sick = [json.dumps({**json.loads(line), "valid_rate/induction": 0.0}) for line in lines]
+    (tmp_path / "mine" / "metrics.jsonl").write_text("\n".join(sick) + "\n")
+    assert main(["diagnose", "mine"]) == 0
+    said = capsys.readouterr().out
+    assert "9-11" in said and "propose/induction" in said
+    assert "! dead_proposer: None of the induction proposals of the last 10 steps" in said
+    assert said.count("What to do:") == 1
+    (tmp_path / "mine" / "metrics.jsonl").write_text("\n".join(sick[:3]) + "\n")
+    assert main(["diagnose", "mine"]) == 0
+    assert "no health rule fired in 3 steps, but most rules need 10" in capsys.readouterr().out
+
+
+def test_training_tells_a_finding_once_and_again_at_the_end(capsys, tmp_path, model_folder):
+    options = [*TINY, "--num-steps", "12", "--heldout-tasks", "0", "--run", "mine"]
+    assert main(["train", "--model", model_folder, *options]) == 0
+    said = capsys.readouterr().out
+    dead = "! dead_proposer: None of the induction proposals"  # of a model that knows nothing
+    tenth, eleventh = said.index("step   10/12"), said.index("step   11/12")
+    assert tenth < said.index(dead) < eleventh
+    end = said.index("Findings in 12 steps")
+    assert eleventh < end and said.count(dead, 0, end) == said.count(dead, end) == 1
+
+    # the run goes on: what was told is not told again
+    longer = ["--run", "mine", "--resume", "--num-steps", "13"]
+    assert main(["train", *longer]) == 0
+    said = capsys.readouterr().out
+    assert dead not in said[: said.index("Findings in 13 steps")]
 
 
 def test_plot_draws_a_run_where_it_is_told(capsys, tmp_path):

@@ -29,7 +29,7 @@ LAYERS = [
     ["train"],
     ["files", "environment"],
     ["runs"],
-    ["evaluate"],
+    ["evaluate", "health"],
     ["viz", "metrics", "diagnose"],
     ["nano"],
     ["doctor", "options"],

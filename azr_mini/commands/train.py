@@ -18,6 +18,7 @@ from azr_mini.commands.console import (
     quiet_transformers,
     say,
 )
+from azr_mini.commands.diagnose import say_findings
 from azr_mini.commands.evaluate import both_ways
 from azr_mini.config import Config
 from azr_mini.presets import preset
@@ -108,10 +109,12 @@ def _open_or_create(run, folder: Path, config: Config):
 
 def _self_play(run, state, executor, options: opt.TrainOptions) -> bool:
     """Trains to the last step, appending and saving; False if Ctrl-C ended it earlier."""
-    from azr_mini.report import duration, step_line
+    from azr_mini.diagnose import Watch, known_config
+    from azr_mini.report import duration, step_line, warning_lines
     from azr_mini.train import train as self_play
 
     num_steps, times = options.config.num_steps, deque(maxlen=10)
+    watch = Watch(known_config(run), run.metrics)
     columns = (progress.BarColumn(), progress.TextColumn("{task.fields[eta]}"))
     bar = progress.Progress(*columns, console=CONSOLE, disable=not CONSOLE.is_terminal)
     with Interrupts() as interrupts, bar:
@@ -127,6 +130,8 @@ def _self_play(run, state, executor, options: opt.TrainOptions) -> bool:
             left = statistics.median(times) * (num_steps - state.step)
             eta = f"ETA {duration(left)}" if len(times) >= STEPS_BEFORE_ETA else ""
             say(f"{step_line(step, num_steps)}  {eta}")
+            for line in warning_lines(watch.see(step.step, step.metrics)):
+                say(line)
             bar.update(shown, completed=state.step, eta=eta)
             if stop:
                 break
@@ -149,6 +154,7 @@ def _print_results(run) -> None:
         same = [record for record in records if record["temperature"] == wanted]
         if len(same) > 1:
             say(gains_table(f"Held-out accuracy, {how}", same[0], same[-1]))
+    say_findings(run)
     say("drawing the figures")
     from azr_mini.viz.figures import write_figures
 
