@@ -214,6 +214,16 @@ def test_abduction_rejects_everything_else(executor, answer, status):  # definit
     assert verdict(executor, SQUARE, answer) == Verdict(False, status)
 
 
+FIRST_KEY = "def f(a):\n    return next(iter(a))"
+
+
+def test_a_program_meets_a_dict_in_the_order_in_which_it_was_written(executor):  # definition 3
+    task = only(executor, Proposal(ABDUCTION, FIRST_KEY, ("{'b': 1,'a': 2}",)))
+    assert task == Task(ABDUCTION, FIRST_KEY, ("{'b': 1, 'a': 2}",), ("'b'",))
+    assert verdict(executor, task, "{'b': 0, 'a': 0}").correct
+    assert not verdict(executor, task, "{'a': 0, 'b': 0}").correct
+
+
 REVERSED = Task(
     INDUCTION, REVERSE, SIX, ("[2, 1]", "'cba'", "[3]", "(2, 1)", "''", "[None, True]"), "", 3
 )
