@@ -1,4 +1,4 @@
-"""Files of a run are read up to where they are whole; damage is one sentence with the file's name."""
+"""Files of a run are read up to where they are whole; damage is one sentence that names the file."""
 
 import gzip
 

@@ -124,6 +124,12 @@ def test_the_identity_may_be_described_in_english():
     assert leaks("return a", "def f(a):\n    return a") is False
 
 
+@pytest.mark.parametrize("program", ["def f(", "def f(a):\n    return a" + " + a" * 1000, "\0"])
+def test_a_program_that_cannot_be_written_down_is_a_value_error(program):
+    with pytest.raises(ValueError):
+        leaks("a message", program)
+
+
 def test_long_and_broken_messages_are_rejected(executor):
     assert only(executor, Proposal(INDUCTION, REVERSE, SIX, "a" * 1001)).name == "too_long"
     assert only(executor, Proposal(INDUCTION, REVERSE, SIX, "\ud800")).name == "message"

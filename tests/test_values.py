@@ -173,7 +173,7 @@ def test_arguments_keep_the_order_of_their_dicts(values):
 
 
 def ordered(value):
-    """The text of a value with the items of dicts as they come and those of sets in any one order."""
+    """The text of a value with the items of dicts as they come and those of sets sorted."""
     match value:
         case dict():
             return "{" + ", ".join(f"{ordered(k)}: {ordered(v)}" for k, v in value.items()) + "}"
