@@ -1,4 +1,4 @@
-"""Files of a run are read up to where they are whole; damage is one sentence that names the file."""
+"""Files of a run are read as far as they are whole; damage is one sentence that names the file."""
 
 import gzip
 
