@@ -23,10 +23,14 @@ def test_the_page_is_drawn_from_its_record():
 def test_every_row_fares_as_recorded(official_seeds_folder):
     found = json.loads(json.dumps(measure(official_seeds_folder)))
     for name, recorded in RECORD["files"].items():
-        ours = {(e["row"], e["cause"]): e for e in found[name].pop("differences")}
-        theirs = {(e["row"], e["cause"]): e for e in recorded["differences"]}
-        assert ours == theirs, name
+        assert by_row(found[name].pop("differences")) == by_row(recorded["differences"]), name
         assert found[name] == {k: v for k, v in recorded.items() if k != "differences"}, name
+
+
+def by_row(differences):
+    """The differences that do not depend on the version of Python."""
+    kept = [entry for entry in differences if entry["cause"] != official_seeds.DIGITS]
+    return {(entry["row"], entry["cause"]): entry for entry in kept}
 
 
 def test_nearly_every_difference_has_a_cause():
@@ -59,6 +63,8 @@ LONG = repr("a" * 900)
         (official_seeds.SAME, Pair(PROGRAM, "'a'", '"a"', "'a'")),
         (official_seeds.SAME, Pair(PROGRAM, "1", "{2: 1, 1: 2}", "{1: 2, 2: 1}")),
         (OTHER, Pair(PROGRAM, "1", "1.0", "1")),
+        (official_seeds.DIGITS, Pair(PROGRAM, "1", "[1, 0.30000000000000004]", "[1, 0.3]")),
+        (OTHER, Pair(PROGRAM, "1", "[1, 0.31]", "[1, 0.3]")),
         (OTHER, Pair(PROGRAM, "1", "deque([1])", "[1]")),
         ("stored output is empty", Pair(PROGRAM, "1", "", "1")),
         (official_seeds.CUT_AT_400, Pair(PROGRAM, "1", f"{LONG[:200]}...{LONG[-200:]}", LONG)),
