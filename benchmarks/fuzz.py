@@ -6,13 +6,13 @@
 
 Each parser of benchmarks/parsers.py is fuzzed in a process of its own, so that one which ends by a
 signal is counted: its input is saved, and the rest of its inputs go on in the next process. Writes
-docs/results/fuzz.json, and to runs/fuzz each input that raised, crashed or was a parser's slowest.
+docs/results/fuzz.json, of which --parsers replaces only some rows, and to runs/fuzz each input that
+raised, crashed or was a parser's slowest.
 """
 
 import argparse
 import json
 import mmap
-import os
 import platform
 import random
 import re
@@ -153,6 +153,7 @@ def fuzz(name: str, inputs: int, seed: int, saved: Path) -> dict:
         state = progress.read()
         path = saved / f"{name}-slowest"
         return {
+            "seed": seed,
             "inputs": state["inputs"],
             "read": state["read"],  # of which the parser made something
             "long_inputs": state["long"],
@@ -181,7 +182,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--inputs", type=int, default=60_000, help="for each parser")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--parsers", default="", help="names, comma between; all by default")
+    parser.add_argument(
+        "--parsers", default="", help="names, comma between, to do again; all by default"
+    )
     parser.add_argument("--replay", nargs="+", type=Path, help="saved inputs, nothing is fuzzed")
     parser.add_argument("--saved", type=Path, default=ROOT / "runs/fuzz")
     parser.add_argument("--out", type=Path, default=ROOT / "docs/results/fuzz.json")
@@ -195,29 +198,30 @@ def main() -> None:
             options.child, options.inputs, options.seed, options.folder, options.saved.resolve()
         )
     options.saved.mkdir(parents=True, exist_ok=True)
+    command = shlex.join(["python", "benchmarks/fuzz.py", *sys.argv[1:]])
     from benchmarks.parsers import PARSERS
 
-    names = options.parsers.split(",") if options.parsers else list(PARSERS)
-    began, found = time.time(), {}
+    recorded = json.loads(options.out.read_text()) if options.parsers else {}
+    names, found = options.parsers.split(",") if options.parsers else list(PARSERS), {}
     for name in names:
         found[name] = fuzz(name, options.inputs, options.seed, options.saved.resolve())
         print(f"{name:22} {json.dumps(found[name])}", flush=True)
-    children = os.times()
+    rows = recorded.get("parsers", {}) | found
     record = {
         "what": "coverage-guided fuzzing; every input is read, none is run",
-        "command": shlex.join(["python", "benchmarks/fuzz.py", *sys.argv[1:]]),
-        "date": time.strftime("%Y-%m-%d", time.gmtime(began)),
-        "seconds": round(time.time() - began),
-        "cpu_seconds": round(children.children_user + children.children_system),
+        "command": recorded.get("command") or command,
+        "again": recorded.get("again", []) + [command] * bool(options.parsers),
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "hardware": hardware(),
         "versions": {"python": platform.python_version(), "atheris": version("atheris")},
-        "seed": options.seed,
         "max_bytes": MAX_LENGTH,
-        "inputs": sum(row["inputs"] for row in found.values()),
-        "exceptions": sum(row["exceptions"] for row in found.values()),
-        "crashes": sum(len(row["crashes"]) for row in found.values()),
-        "slowest_cpu_ms": max(row["slowest_cpu_ms"] for row in found.values()),
-        "parsers": found,
+        **{
+            key: round(sum(row[key] for row in rows.values()), 1)
+            for key in ("inputs", "exceptions", "cpu_seconds")
+        },
+        "crashes": sum(len(row["crashes"]) for row in rows.values()),
+        "slowest_cpu_ms": max(row["slowest_cpu_ms"] for row in rows.values()),
+        "parsers": {name: rows[name] for name in PARSERS if name in rows},
     }
     options.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
