@@ -257,3 +257,5 @@ def families(length: int) -> Iterator[tuple[str, bytes]]:
         for depth in (count, 90, 20):
             text = left * depth + "1" + right * depth
             yield f"nest {left!r} {depth}", (text * max(1, length // len(text))).encode()
+        text = "a\0def f(a):\n    return " + left * (count // 20) + "1" + right * (count // 20)
+        yield f"return {left!r}", text.encode()
