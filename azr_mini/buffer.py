@@ -102,7 +102,7 @@ class TripleBuffer:
         try:
             for line in Path(path).read_text(encoding="utf-8").splitlines():
                 buffer.add(task_from_json(json.loads(line)))
-        except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             reason = f"{type(error).__name__}: {error}"[:200]
             raise ValueError(
                 f"buffer file {path} cannot be read ({reason}); start a new run or restore the file"

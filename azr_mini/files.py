@@ -34,14 +34,17 @@ def json_lines(path: Path) -> Iterator[dict]:
     """The records of a file, none if it is missing; ValueError that names it if it is damaged."""
     if not path.exists():
         return
-    with open(path, encoding="utf-8") as lines:
+    with open(path, "rb") as lines:
         for line in lines:
-            if not line.endswith("\n"):
+            if not line.endswith(b"\n"):
                 return  # it is being written, or its writer was killed
             try:
-                yield json.loads(line)
-            except ValueError as error:
+                record = json.loads(line.decode("utf-8"))
+                if not isinstance(record, dict):
+                    raise ValueError(f"a {type(record).__name__} is no record")
+            except (ValueError, RecursionError) as error:  # bytes that are no UTF-8 included
                 raise damaged(path, error) from error
+            yield record
 
 
 def gzip_members(path: Path) -> Iterator[bytes]:

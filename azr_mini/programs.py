@@ -28,7 +28,11 @@ def parse_program(program: str) -> ast.Module:
 
 def canonical_program(program: str) -> str:
     """The program's text with one layout and no comments; ValueError if it does not parse."""
-    tree = parse_program(program)
+    return source_of(parse_program(program))
+
+
+def source_of(tree: ast.AST) -> str:
+    """The text of a syntax tree; ValueError if it is nested too deep to be written down."""
     try:
         return ast.unparse(tree)
     except PARSE_ERRORS as error:

@@ -70,15 +70,25 @@ class Task:
 
 
 def task_from_json(record: dict) -> Task:
-    """The task that `Task.to_json` wrote; KeyError, ValueError or AssertionError if damaged."""
-    return Task(
-        type=TaskType(record["type"]),
-        program=str(record["program"]),
-        inputs=tuple(map(str, record["inputs"])),
-        outputs=tuple(map(str, record["outputs"])),
-        message=record.get("message"),
-        num_visible=int(record.get("num_visible", 0)),
-    )
+    """The task that `Task.to_json` wrote; ValueError for any other JSON value."""
+    try:
+        inputs, outputs = record["inputs"], record["outputs"]
+        message, num_visible = record.get("message"), record.get("num_visible", 0)
+        texts = [record["program"], *inputs, *outputs, *([] if message is None else [message])]
+        if not (type(inputs) is type(outputs) is list and type(num_visible) is int):
+            raise ValueError("not a task (inputs, outputs or num_visible)")
+        if not all(isinstance(text, str) for text in texts):
+            raise ValueError("not a task (a field that is no text)")
+        return Task(
+            type=TaskType(record["type"]),
+            program=record["program"],
+            inputs=tuple(inputs),
+            outputs=tuple(outputs),
+            message=message,
+            num_visible=num_visible,
+        )
+    except (KeyError, TypeError, AttributeError, AssertionError) as error:
+        raise ValueError(f"not a task ({type(error).__name__})") from error
 
 
 @dataclass(frozen=True)
@@ -122,7 +132,7 @@ def load_seed_tasks(path: Path) -> list[Task]:
         tasks = [task_from_json(record) for record in records["tasks"]]
     except FileNotFoundError:
         raise ValueError(f"seed file {path} does not exist: {advice}") from None
-    except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError, AssertionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(
             f"seed file {path} is damaged ({type(error).__name__}): {advice}"
         ) from error

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from azr_mini.programs import canonical_program, parse_program, program_key
+from azr_mini.programs import canonical_program, parse_program, program_key, source_of
 from azr_mini.prompts import Proposal
 from azr_mini.resources import data_path
 from azr_mini.sandbox import Executor, Job, Result
@@ -114,7 +114,7 @@ def leaks(message: str, program: str) -> bool:
     """Whether a message tells the program: any `def f(`, its body, or the expression it returns.
 
     Layout does not matter. A body shorter than three symbols, such as `return a`, may stand in any
-    sentence and does not count.
+    sentence and does not count. ValueError for a program that `canonical_program` refuses.
     """
     said = _symbols(message)
     if _contains(said, ["def", "f", "("]):
@@ -124,9 +124,9 @@ def leaks(message: str, program: str) -> bool:
         if isinstance(node, ast.FunctionDef):
             match node.body:
                 case [ast.Return(value=ast.expr() as value)]:
-                    secrets.append(ast.unparse(value))
+                    secrets.append(source_of(value))
                 case body:
-                    secrets.append("\n".join(map(ast.unparse, body)))
+                    secrets.append("\n".join(map(source_of, body)))
     return any(_is_code(symbols) and _contains(said, symbols) for symbols in map(_symbols, secrets))
 
 

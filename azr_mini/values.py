@@ -2,7 +2,9 @@
 
 Two values are equal exactly when their canonical texts are equal. That is stricter than Python's
 `==`: True, 1 and 1.0 differ, a list differs from a tuple; the order of sets and dicts does not
-matter and -0.0 equals 0.0. Standard library only: the confined process loads this same file.
+matter and -0.0 equals 0.0. Arguments are not compared but handed to a program, which may go
+through a dict in its order, so their text keeps that order. Standard library only: the confined
+process loads this same file.
 """
 
 import ast
@@ -42,7 +44,10 @@ def parse_arguments(text: str) -> tuple:
 
 
 def canonical_arguments(text: str) -> str:
-    """Canonical argument text such as "3, [1, 2]"; ValueError where `parse_arguments` raises it."""
+    """Canonical argument text such as "3, [1, 2]", dicts in the order in which they were written.
+
+    ValueError where `parse_arguments` raises it.
+    """
     return _join(_literal_arguments(text))
 
 
@@ -58,8 +63,9 @@ class _Writer:
     object with a text of 2**50 characters.
     """
 
-    def __init__(self):
+    def __init__(self, sort_dicts: bool = True):
         self.budget = MAX_TEXT
+        self.sort_dicts = sort_dicts
 
     def text(self, value: object, depth: int) -> str:
         if depth < 0:
@@ -76,7 +82,9 @@ class _Writer:
             return self.spend("{" + ", ".join(sorted(self.each(value, depth))) + "}", 2)
         if kind is dict:
             keys, values = self.each(value, depth), self.each(value.values(), depth)
-            items = sorted(map(": ".join, zip(keys, values, strict=True)))
+            items = list(map(": ".join, zip(keys, values, strict=True)))
+            if self.sort_dicts:
+                items.sort()
             return self.spend("{" + ", ".join(items) + "}", 2)
         return self.spend(_leaf(value))
 
@@ -114,7 +122,7 @@ def _leaf(value: object) -> str:
 
 
 def _join(arguments: tuple) -> str:
-    text = ", ".join(map(canonical, arguments))
+    text = ", ".join(_Writer(sort_dicts=False).text(value, MAX_DEPTH) for value in arguments)
     if len(text) > MAX_TEXT:
         raise ValueError(f"arguments longer than {MAX_TEXT} characters")
     return text

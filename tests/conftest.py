@@ -1,7 +1,8 @@
 """Fixtures for the folder of shared evaluation data that lies beside the repository on CI machines.
 
-This is the only file that knows where it is. Without it the tests that need it are skipped, but
-under CI a missing folder is a failure: nothing may silently go untested there.
+Elsewhere the environment variable AZR_DATA names it. This is the only file that knows where it is.
+Without it the tests that need it are skipped, but under CI a missing folder is a failure: nothing
+may silently go untested there.
 """
 
 import os
@@ -14,14 +15,14 @@ from hypothesis import settings
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
+SHARED = Path(os.environ.get("AZR_DATA") or Path(__file__).resolve().parents[2] / "shared")
 
 
 def shared_folder(name: str) -> Path:
     """The path of a folder in the shared data; fails under CI, else skips, if it is missing."""
     folder = SHARED / name
     if not folder.is_dir():
-        reason = f"shared data folder {name!r} is not beside this clone"
+        reason = f"shared data folder {name!r} is not in {SHARED}: name its parent in AZR_DATA"
         pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
     return folder
 

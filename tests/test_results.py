@@ -9,6 +9,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks import base, learning  # noqa: E402
+from benchmarks.parsers import PARSERS  # noqa: E402
 
 
 def results(name: str) -> dict:
@@ -33,3 +34,14 @@ def test_every_other_number_of_the_section_is_recorded():
     prose = " ".join(line for line in section.splitlines() if not line.startswith(("|", "![")))
     said = {float(number) for number in re.findall(r"(?<![\w.])\d+(?:\.\d+)?", prose)}
     assert said <= learning.facts(results("learning.json"), results("base.json")), said
+
+
+def test_every_parser_was_fuzzed_and_none_raised_what_it_does_not_document():
+    fuzz = results("fuzz.json")
+    rows = fuzz["parsers"].values()
+    assert set(fuzz["parsers"]) == set(PARSERS) and fuzz["inputs"] >= 1_000_000
+    assert fuzz["inputs"] == sum(row["inputs"] for row in rows)
+    assert fuzz["exceptions"] == sum(row["exceptions"] for row in rows) == 0
+    assert fuzz["crashes"] == sum(len(row["crashes"]) for row in rows) == 0
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"{fuzz['inputs']:,}\ntexts without" in readme

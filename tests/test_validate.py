@@ -124,6 +124,12 @@ def test_the_identity_may_be_described_in_english():
     assert leaks("return a", "def f(a):\n    return a") is False
 
 
+@pytest.mark.parametrize("program", ["def f(", "def f(a):\n    return a" + " + a" * 1000, "\0"])
+def test_a_program_that_cannot_be_written_down_is_a_value_error(program):
+    with pytest.raises(ValueError):
+        leaks("a message", program)
+
+
 def test_long_and_broken_messages_are_rejected(executor):
     assert only(executor, Proposal(INDUCTION, REVERSE, SIX, "a" * 1001)).name == "too_long"
     assert only(executor, Proposal(INDUCTION, REVERSE, SIX, "\ud800")).name == "message"
@@ -212,6 +218,16 @@ def test_abduction_accepts_every_input_that_gives_the_output(executor, answer): 
 )
 def test_abduction_rejects_everything_else(executor, answer, status):  # definition 3
     assert verdict(executor, SQUARE, answer) == Verdict(False, status)
+
+
+FIRST_KEY = "def f(a):\n    return next(iter(a))"
+
+
+def test_a_program_meets_a_dict_in_the_order_in_which_it_was_written(executor):  # definition 3
+    task = only(executor, Proposal(ABDUCTION, FIRST_KEY, ("{'b': 1,'a': 2}",)))
+    assert task == Task(ABDUCTION, FIRST_KEY, ("{'b': 1, 'a': 2}",), ("'b'",))
+    assert verdict(executor, task, "{'b': 0, 'a': 0}").correct
+    assert not verdict(executor, task, "{'a': 0, 'b': 0}").correct
 
 
 REVERSED = Task(

@@ -272,6 +272,25 @@ def test_no_arguments_are_arguments():
     assert canonical_arguments(" 3,[1,2], ") == "3, [1, 2]"
 
 
+@given(st.lists(plain, max_size=3))
+def test_arguments_keep_the_order_of_their_dicts(values):
+    written = parse_arguments(canonical_arguments(", ".join(map(ordered, values))))
+    assert list(map(ordered, written)) == list(map(ordered, values))
+
+
+def ordered(value):
+    """The text of a value with the items of dicts as they come and those of sets sorted."""
+    match value:
+        case dict():
+            return "{" + ", ".join(f"{ordered(k)}: {ordered(v)}" for k, v in value.items()) + "}"
+        case list():
+            return "[" + ", ".join(map(ordered, value)) + "]"
+        case tuple():
+            return "(" + "".join(ordered(item) + ", " for item in value) + ")"
+        case _:
+            return canonical(value)
+
+
 class Liar(int):
     def __eq__(self, other):
         return True

@@ -191,10 +191,10 @@ def judge(case: Case) -> Result:
 
 
 def printable(text: str) -> str:
-    """One bounded line that any file or terminal takes, whatever a program put in its message."""
+    """One bounded line that any file or terminal takes: ASCII without control characters."""
     line = " ".join(text[:MAX_DETAIL].split())
-    line = "".join(char if char.isprintable() else repr(char)[1:-1] for char in line)
-    return line.encode("ascii", "backslashreplace").decode("ascii")[:MAX_DETAIL]
+    shown = (c if c.isascii() and c.isprintable() else ascii(c)[1:-1] for c in line)
+    return "".join(shown)[:MAX_DETAIL]
 
 
 def _verdict(outcomes: tuple[Outcome, ...]) -> Outcome:

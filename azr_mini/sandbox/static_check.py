@@ -48,6 +48,7 @@ def check_length(program: str) -> None:
 
 def check_program(program: str) -> Traits:
     """The traits of an allowed program; raises Refused for any other."""
+    check_length(program)
     tree = parse(program)
     if not any(isinstance(node, ast.FunctionDef) and node.name == "f" for node in tree.body):
         raise Refused("syntax", "no top-level def f")
