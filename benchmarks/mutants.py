@@ -66,7 +66,7 @@ def tests_of_rows(root: Path = ROOT) -> dict[str, list[str]]:
     page = (root / "docs/definitions.md").read_text(encoding="utf-8")
     table, _, beside = page.partition("\n## Beside the table")
     parts = re.findall(r"^### (\d+)\.(.*?)(?=^##|\Z)", table, flags=re.MULTILINE | re.DOTALL)
-    parts += re.findall(r"^- \*\*(.*?)\.\*\*(.*?)(?=^- |\Z)", beside, re.MULTILINE | re.DOTALL)
+    parts += re.findall(r"^- \*\*(.*?)\.?\*\*(.*?)(?=^- |\Z)", beside, re.MULTILINE | re.DOTALL)
     return {row: re.findall(r"`(test_\w+)`", text) for row, text in parts}
 
 
