@@ -12,6 +12,7 @@ azr_mini before: a fork would keep the package as it is instead of reading the m
 
 import argparse
 import ast
+import importlib
 import json
 import multiprocessing
 import os
@@ -30,6 +31,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 LIST = ROOT / "benchmarks/mutants.toml"
 MEMORY = 16 << 30  # bytes of address space: a mutant may lose a bound
+PRELOADED = (
+    "pytest", "hypothesis", "numpy", "pandas", "torch", "torch._dynamo", "transformers", "peft",
+    "transformers.models.llama.modeling_llama", "transformers.models.qwen2.modeling_qwen2",
+    "transformers.models.qwen3.modeling_qwen3", "transformers.generation.utils",
+)  # fmt: skip
 SURVIVED, KILLED, TIMEOUT, CRASH = "survived", "killed", "timeout", "crash"
 
 
@@ -209,10 +215,8 @@ def main() -> None:
     parser.add_argument("--what", help="only those whose words contain this; nothing is written")
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
-    import hypothesis  # noqa: F401
-    import torch  # noqa: F401
-    import transformers  # noqa: F401
-
+    for name in PRELOADED:
+        importlib.import_module(name)
     chosen = [
         mutant
         for mutant in load_mutants()
