@@ -1,10 +1,10 @@
 """Changes the definitions one at a time, in a copy of the repository, and shows which test notices.
 
-    python benchmarks/mutants.py [--row 17] [--what clip]
+    python benchmarks/mutants.py [--row 16 17]
 
 benchmarks/mutants.toml lists the mutants: wrong variants of the twenty rows of docs/definitions.md
-that are in use elsewhere. Each meets the tests that its row names, and only those. A complete run
-writes docs/results/mutants.json and draws docs/mutants.md from it; it takes some minutes.
+that are in use elsewhere. Each meets the tests that its row names, and only those. The results go
+to docs/results/mutants.json, and docs/mutants.md is drawn from it. All rows take some minutes.
 
 One process imports the heavy libraries once and forks for every mutant. It must not import
 azr_mini before: a fork would keep the package as it is instead of reading the mutated copy.
@@ -16,6 +16,7 @@ import importlib
 import json
 import multiprocessing
 import os
+import platform
 import re
 import resource
 import shutil
@@ -26,6 +27,7 @@ import time
 import tomllib
 from collections import defaultdict
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -166,7 +168,8 @@ def judge(mutants: list[Mutant], timeout: float = 300) -> list[dict]:
     tests, records = tests_of_rows(), []
     for mutant in mutants:
         names = tests[mutant.row]
-        record = {**asdict(mutant), "tests": names}
+        today = time.strftime("%Y-%m-%d", time.gmtime())
+        record = {**asdict(mutant), "tests": names, "date": today}
         records.append(record | run_tests(node_ids(names), mutant.edits, timeout))
         end = records[-1]["killed_by"] or records[-1]["outcome"]
         print(f"{mutant.row:>9}  {mutant.what:<75} {end} {records[-1]['seconds']}", flush=True)
@@ -178,7 +181,8 @@ def page(record: dict) -> str:
     mutants, versions = record["mutants"], record["versions"]
     killed = sum(mutant["outcome"] != SURVIVED for mutant in mutants)
     rows = "\n".join(f"| {m['row']} | {m['what']} | {_end(m)} |" for m in mutants)
-    software = ", ".join(f"{name} {version}" for name, version in versions.items())
+    dates = sorted({mutant["date"] for mutant in mutants})
+    used = ", ".join(f"{name} {number}" for name, number in versions.items())
     return f"""# Mutants: what would notice a changed definition
 
 [`definitions.md`](definitions.md) is a contract; this page shows that it binds. Each line is a
@@ -187,8 +191,8 @@ package as a small edit. Only the tests that its row names were run on it; the f
 is named. The edits are in [`mutants.toml`](../benchmarks/mutants.toml). An edit that changes
 nothing that anybody could observe is no variant and is not listed.
 
-{killed} of {len(mutants)} were noticed, on {record["date"]}, by `{record["command"]}`
-({software}).
+{killed} of {len(mutants)} were noticed, on {" and ".join(dates)}, by `{record["command"]}`
+({used}).
 The same tests pass on the package as it is.
 
 | row | wrong variant | noticed by |
@@ -203,43 +207,42 @@ def _end(mutant: dict) -> str:
 
 def software() -> dict[str, str]:
     """Versions of Python and of what decides the numbers."""
-    from importlib.metadata import version
-
     names = ("torch", "transformers", "numpy", "hypothesis", "pytest")
-    return {"python": sys.version.split()[0], **{name: version(name) for name in names}}
+    return {"python": platform.python_version(), **{name: version(name) for name in names}}
+
+
+def renewed(old: dict | None, records: list[dict]) -> dict:
+    """The record of all listed mutants: these results, and old ones for mutants not run again."""
+    record = {"command": "python benchmarks/mutants.py", "versions": software()}
+    known = old["mutants"] if old and old["versions"] == record["versions"] else []
+    found = {_key(mutant): mutant for mutant in known + records}
+    listed = [_key(asdict(mutant)) for mutant in load_mutants()]
+    return {**record, "mutants": [found[key] for key in listed if key in found]}
+
+
+def _key(mutant: dict) -> str:
+    return json.dumps([mutant["row"], mutant["what"], mutant["edits"]])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--row", help="only the mutants of this row; nothing is written")
-    parser.add_argument("--what", help="only those whose words contain this; nothing is written")
+    parser.add_argument("--row", nargs="*", help="run only these rows and keep the other results")
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     for name in PRELOADED:
         importlib.import_module(name)
-    chosen = [
-        mutant
-        for mutant in load_mutants()
-        if options.row in (None, mutant.row) and (options.what or "") in mutant.what
-    ]
+    chosen = [m for m in load_mutants() if not options.row or m.row in options.row]
     tests = tests_of_rows()
     unmutated = node_ids(sorted({name for m in chosen for name in tests[m.row]}))
-    began, found = time.time(), run_tests(unmutated, timeout=3600)
+    found = run_tests(unmutated, timeout=3600)
     if found["outcome"] != SURVIVED:
         raise SystemExit(f"the package as it is fails {found['killed_by'] or found['outcome']}")
     records = judge(chosen)
     survivors = [record["what"] for record in records if record["outcome"] == SURVIVED]
     print(f"{len(records) - len(survivors)} of {len(records)} killed", *survivors, sep="\n")
-    if len(chosen) < len(load_mutants()):
-        return
-    record = {
-        "command": "python benchmarks/mutants.py",
-        "date": time.strftime("%Y-%m-%d", time.gmtime(began)),
-        "seconds": round(time.time() - began),
-        "versions": software(),
-        "mutants": records,
-    }
     results = ROOT / "docs/results/mutants.json"
+    old = json.loads(results.read_text(encoding="utf-8")) if results.exists() else None
+    record = renewed(old, records)
     results.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     (ROOT / "docs/mutants.md").write_text(page(record), encoding="utf-8")
 
