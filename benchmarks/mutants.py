@@ -1,6 +1,6 @@
 """Changes the definitions one at a time, in a copy of the repository, and shows which test notices.
 
-    python benchmarks/mutants.py [--row 16 17]
+    python benchmarks/mutants.py [--row 16 17] [--open]
 
 benchmarks/mutants.toml lists the mutants: wrong variants of the twenty rows of docs/definitions.md
 that are in use elsewhere. Each meets the tests that its row names, and only those. The results go
@@ -228,11 +228,17 @@ def _key(mutant: dict) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--row", nargs="*", help="run only these rows and keep the other results")
+    parser.add_argument("--open", action="store_true", help="only what no test has noticed yet")
     options = parser.parse_args()
+    results = ROOT / "docs/results/mutants.json"
+    old = json.loads(results.read_text(encoding="utf-8")) if results.exists() else None
     os.environ["OMP_NUM_THREADS"] = "1"
     for name in PRELOADED:
         importlib.import_module(name)
     chosen = [m for m in load_mutants() if not options.row or m.row in options.row]
+    if options.open:
+        noticed = {_key(m) for m in renewed(old, [])["mutants"] if m["outcome"] != SURVIVED}
+        chosen = [mutant for mutant in chosen if _key(asdict(mutant)) not in noticed]
     tests = tests_of_rows()
     unmutated = node_ids(sorted({name for m in chosen for name in tests[m.row]}))
     found = run_tests(unmutated, timeout=3600)
@@ -241,8 +247,6 @@ def main() -> None:
     records = judge(chosen)
     survivors = [record["what"] for record in records if record["outcome"] == SURVIVED]
     print(f"{len(records) - len(survivors)} of {len(records)} killed", *survivors, sep="\n")
-    results = ROOT / "docs/results/mutants.json"
-    old = json.loads(results.read_text(encoding="utf-8")) if results.exists() else None
     record = renewed(old, records)
     results.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     (ROOT / "docs/mutants.md").write_text(page(record), encoding="utf-8")
