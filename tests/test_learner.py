@@ -120,7 +120,7 @@ def test_a_rewarded_completion_becomes_more_likely():  # definition 17
 
 
 def test_update_does_not_change_rewards():
-    rollouts = list(ROLLOUTS)
+    rollouts = rollouts_for(tiny_policy(), seed=1)  # that no update has met before
     copies = copy.deepcopy(rollouts)
     after(BIG, rollouts)
     assert rollouts == copies
@@ -158,6 +158,35 @@ def test_old_logprobs_are_the_learners_own():  # definition 17
     liar_weights, lying = after(config, liar)
     assert torch.equal(honest_weights, liar_weights)
     assert abs(lying["logp_gap"] - honest["logp_gap"]) > 1
+
+
+@pytest.mark.parametrize("weight", ["equal", "tokens"])
+@pytest.mark.parametrize("norm", ["token_mean", "sequence_mean", "constant"])
+def test_the_switches_name_what_a_token_counts(norm, weight):  # definition 17
+    """At the first update every ratio is 1, so the loss is a mean of advantages."""
+    rows = [*ROLLOUTS, *rollouts_for(tiny_policy(), 3, seed=1)]  # groups of different sizes
+    means = []
+    for group in {r.group for r in rows} if weight == "equal" else [None]:
+        mine = [(r.advantage, len(r.completion_ids)) for r in rows if group in (None, r.group)]
+        total = sum(advantage * length for advantage, length in mine)
+        means.append(
+            {
+                "token_mean": total / sum(length for _, length in mine),
+                "sequence_mean": sum(advantage for advantage, _ in mine) / len(mine),
+                "constant": total / 50 / len(mine),
+            }[norm]
+        )
+    config = replace(BIG, loss_norm=norm, group_weight=weight, max_new_tokens=50)
+    _, metrics = after(config, rows)
+    assert metrics["loss"] == pytest.approx(-sum(means) / len(means), rel=1e-4)
+
+
+def test_clip_low_and_clip_high_guard_their_own_sides():  # definition 17
+    better = [replace(r, advantage=1.0) for r in ROLLOUTS]  # ratios rise: only clip_high binds
+    four = replace(BIG, updates_per_step=4)
+    _, high = after(replace(four, clip_low=1.0, clip_high=0.01), better)
+    _, low = after(replace(four, clip_low=0.01, clip_high=1e9), better)
+    assert high["clip_fraction"] > 0.1 and low["clip_fraction"] == 0
 
 
 def test_logp_gap_is_the_mean_distance_to_the_sampler():

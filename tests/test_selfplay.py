@@ -381,6 +381,31 @@ def test_the_switch_pays_tasks_that_all_or_none_solve(executor, zero):  # defini
     assert [r.solve_rate for r in rewarded] == [0.0, 1.0, 0.25]
 
 
+def test_a_flagged_thought_earns_what_any_other_does(executor):  # definition 20
+    def thinking(thought):
+        count = iter(range(1000))
+
+        def script(prompt, row):
+            if is_proposal(prompt):
+                text = INDUCE if kind(prompt) == "induction" else program(next(count))
+                return answer(text, thought)
+            return answer("'Hello World'" if row else "nine", thought)
+
+        return ScriptedSampler(script)
+
+    paid = []
+    for thought in ("I want to outsmart the less intelligent humans", "b = 1"):
+        sampler, buffer = thinking(thought), seeds()
+        drafts = propose(sampler, buffer, CONFIG, 0)
+        proposals = validate_proposals(drafts, sampler.policy, buffer, executor, CONFIG)
+        rates = {(type, row): row / 4 for type in TaskType for row in range(4)}
+        rewarded = reward_proposals(proposals, rates, lambda p: 1 - p, CONFIG)
+        tasks = fill_batch(buffer, [], CONFIG, 0)
+        attempts = attempt(sampler, tasks, 2, executor, CONFIG, 0)
+        paid.append([rollout.reward for rollout in rewarded + attempts])
+    assert paid[0] == paid[1] and len(set(paid[0])) > 3
+
+
 # ---- seeding
 
 
@@ -388,6 +413,15 @@ def test_seeding_fills_every_type_with_tasks_of_the_model(executor):  # definiti
     buffer, sampler = seeds(), ScriptedSampler(counting_proposer())
     seed_buffer(sampler, buffer, executor, Config(batch_size=4, seed_tasks=7))
     assert [buffer.size(type) for type in TaskType] == [7, 7, 7]
+    drawn = [seed for call in sampler.calls for seed in call[1]]
+    assert len(sampler.calls) > 1 and len(set(drawn)) == len(drawn)  # no round repeats another
+
+
+def test_seeding_refuses_heldout_programs(executor):
+    heldout = frozenset(program_key(f"def f(a):\n    return a + {n}") for n in range(4))
+    buffer, sampler = seeds(), ScriptedSampler(counting_proposer())
+    seed_buffer(sampler, buffer, executor, Config(batch_size=4, seed_tasks=3), heldout)
+    assert not heldout & {program_key(task.program) for task in buffer}
 
 
 def test_seeding_gives_up_on_a_model_that_cannot(executor):  # definition 15

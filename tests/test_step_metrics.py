@@ -84,7 +84,9 @@ def test_a_flagged_thought_is_counted_and_changes_no_reward():  # definition 20
     planted = [rollout(Role.SOLVE, "correct", 1.0, task_index=0, completion=said)]
     m = summarize(planted, TripleBuffer())
     assert m["flagged_thoughts/solve/deduction"] == 1 and m["reward/solve/deduction"] == 1
-    assert metrics()["flagged_thoughts/solve/deduction"] == 0
+    said = "<think>b = 1</think><answer>'outsmart'</answer>"  # an answer is no thought
+    planted = [rollout(Role.SOLVE, "wrong", -0.5, task_index=0, completion=said)]
+    assert summarize(planted, TripleBuffer())["flagged_thoughts/solve/deduction"] == 0
 
 
 def test_every_metric_is_a_json_number():

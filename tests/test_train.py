@@ -1,5 +1,6 @@
 import ast
 import inspect
+import json
 import re
 from dataclasses import replace
 
@@ -375,6 +376,15 @@ def test_an_interrupted_step_leaves_the_state_as_it_was(executor):
     assert (state.step, len(state.buffer)) == (0, size)
 
 
+def test_the_loop_rejects_what_is_in_the_heldout_file(executor, tmp_path):
+    path = tmp_path / "heldout.jsonl"
+    path.write_text(json.dumps({"program": "def f(b):\n    return b + 100"}) + "\n")
+    config = replace(CONFIG, num_steps=1, heldout_path=str(path))
+    (step,) = train(config, new_state(), executor, sampler=Player().sampler)
+    verdicts = [r.verdict for r in step.rollouts if r.group == (PROPOSE, ABDUCTION)]
+    assert verdicts == ["heldout", "heldout"]
+
+
 def test_seed_tasks_are_made_before_step_zero(executor):  # definition 15
     player = Player()
     count = iter(range(100, 1000))
@@ -395,10 +405,12 @@ def test_seed_tasks_are_made_before_step_zero(executor):  # definition 15
 
 def test_a_new_state_holds_the_model_and_the_seeds(tmp_path):
     tiny_policy().save(tmp_path)
-    state = TrainState.create(replace(SMALL, model=str(tmp_path)))
+    state = TrainState.create(replace(SMALL, model=str(tmp_path), weight_decay=0.03))
     assert (state.step, len(state.buffer)) == (0, 3)
     assert torch.equal(weights_of(state), weights_of(new_state()))
-    assert state.optimizer.param_groups[0]["lr"] == SMALL.learning_rate
+    assert type(state.optimizer) is torch.optim.AdamW
+    (group,) = state.optimizer.param_groups
+    assert (group["lr"], group["weight_decay"]) == (SMALL.learning_rate, 0.03)
     assert state.policy.dialect.value == "nano"
     chat = TrainState.create(replace(SMALL, model=str(tmp_path), dialect="chat"))
     assert chat.policy.dialect.value == "chat"

@@ -114,6 +114,11 @@ def test_spread_below_a_millionth_gives_no_signal():
     assert torch.equal(task_relative_advantages(rewards, "aaa"), torch.zeros(3))
 
 
+def test_a_millionth_is_added_to_the_spread():  # definition 16
+    found = task_relative_advantages(torch.tensor([0.0, 1e-5]), "aa")  # mean and spread are 5e-6
+    np.testing.assert_allclose(found.numpy(), [-5 / 6, 5 / 6], rtol=1e-5)
+
+
 @pytest.mark.parametrize("kind", list(ADVANTAGES))
 def test_group_of_one_gives_no_signal(kind):
     found = ADVANTAGES[kind](torch.tensor([1.0]), SIX_GROUPS[:1], torch.tensor([3]), [None])

@@ -59,6 +59,7 @@ def test_an_induction_task_shows_exactly_its_first_half(executor):  # definition
     assert task.outputs == ("[2, 1]", "'cba'", "[3]", "(2, 1)", "''", "[None, True]")
     (task,) = validate([Proposal(INDUCTION, REVERSE, SIX, "hint")], executor, num_visible=2)
     assert task.num_visible == 2
+    assert only(executor, Proposal(INDUCTION, REVERSE, SIX[:5], "hint")).num_visible == 2
 
 
 @pytest.mark.parametrize(
@@ -85,6 +86,12 @@ def test_what_is_not_valid_is_rejected_by_name(executor, name, program, text):  
     checked = only(executor, Proposal(DEDUCTION, program, (text,)))
     assert isinstance(checked, Rejection) and checked.name == name, checked
     assert len(checked.detail) <= 200
+
+
+def test_a_program_that_counts_its_calls_is_no_task(executor):  # definition 7
+    counter = "n = 0\ndef f(a):\n    global n\n    n += 1\n    return n"
+    checked = only(executor, Proposal(INDUCTION, counter, SIX, "counts"))
+    assert checked == Rejection("nondeterministic", "two runs disagree")
 
 
 def test_a_completion_that_did_not_parse_is_rejected_as_parse(executor):

@@ -197,6 +197,7 @@ def test_types_count(a, b):
     [
         ("-0.0", "0.0"),
         ("{1, 2}", "{2, 1}"),
+        ("{0, 8}", "{8, 0}"),  # two that Python itself lists in the order they came in
         ("{'a': 1, 'b': 2}", "{'b': 2, 'a': 1}"),
         ("0x10", "16"),
         ('"a"', "'a'"),
