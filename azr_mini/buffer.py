@@ -77,7 +77,10 @@ class TripleBuffer:
 
     def sample_program(self, rng: random.Random) -> Triple:
         """A triple from the union of deduction and abduction tasks, to start an induction task."""
-        return rng.choice(self._tasks[TaskType.DEDUCTION] + self._tasks[TaskType.ABDUCTION]).triple
+        deduction, abduction = self._tasks[TaskType.DEDUCTION], self._tasks[TaskType.ABDUCTION]
+        place = rng.randrange(len(deduction) + len(abduction))
+        in_first = place < len(deduction)
+        return (deduction[place] if in_first else abduction[place - len(deduction)]).triple
 
     def fill(
         self, type: TaskType, tasks: list[Task], batch_size: int, rng: random.Random
