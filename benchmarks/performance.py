@@ -172,8 +172,8 @@ a prototype, before the change was made.
 
 Sampling on one thread gives back on two idle cores a part of what its own forward pass won. It is
 meant so: two threads in every operation wait for each other thousands of times a second, and where
-another program takes one of the two cores each wait lasts until that program is interrupted. Where a
-machine has four cores or more, two threads share the operations.
+another program takes one of the two cores each wait lasts until that program is interrupted. On
+machines with four cores or more, two threads share the operations.
 
 What was tried and not kept:
 
