@@ -27,6 +27,7 @@ LAYERS = [
     ["learner"],
     ["train"],
     ["files", "environment"],
+    ["checkpoints", "locking"],
     ["runs"],
     ["evaluate"],
     ["viz", "metrics", "diagnose"],

@@ -98,10 +98,13 @@ def _open_or_create(run, folder: Path, config: Config):
     if run is None:
         state = TrainState.create(config)  # before the folder: a wrong model leaves nothing behind
         return Run.create(folder, config, state.policy), state
+    run.lock()
     state = run.state(config)
     for change in run.changes(state.policy):
         say(f"note: {change}, so it will not be bit for bit the run that was not stopped")
-    run.rewind()
+    run.grow(config)
+    if note := run.rewind():
+        say(note)
     say(f"going on after {state.step} steps")
     return run, state
 
