@@ -13,6 +13,11 @@ from azr_mini.tasks import Role, Rollout
 from azr_mini.trr import clip_binds, kl_estimate, loss_weights, micro_batch_loss
 
 KL_ROLLOUTS = 64  # the KL to the base is logged on at most so many rollouts a step
+MAX_SKIPPED = 5  # updates in a row that may be thrown away
+
+
+class NonFiniteError(ValueError):
+    """Training produces numbers that are not finite; the message says what to do."""
 
 
 def trains(rollout: Rollout, config) -> bool:
@@ -24,8 +29,9 @@ def update(state, rollouts: list[Rollout], config) -> dict[str, float]:
     """Takes `updates_per_step` optimizer steps on the rollouts and returns the learner's metrics.
 
     Each micro-batch adds its part of the loss of the whole batch, so their sizes change nothing.
-    The old log-probabilities are those of the first pass. A gradient that is not finite is thrown
-    away and counted.
+    The old log-probabilities are those of the first pass. An update whose loss or gradient is not
+    finite is thrown away and counted. NonFiniteError after five of them in a row, over steps and
+    resumes, and as soon as a weight is not finite.
     """
     rollouts = [rollout for rollout in rollouts if trains(rollout, config)]
     weights = loss_weights(
@@ -52,10 +58,13 @@ def update(state, rollouts: list[Rollout], config) -> dict[str, float]:
                 state, batch, weights[rows], old_logprobs[index], seen, config, sums
             )
         norm = torch.nn.utils.clip_grad_norm_(state.policy.parameters(), config.max_grad_norm)
-        if torch.isfinite(norm):
+        if torch.isfinite(norm) and torch.isfinite(sums["loss"]):
             state.optimizer.step()
+            state.skipped_in_a_row = 0
         else:
             skipped += 1
+            state.skipped_in_a_row += 1
+        _require_finite(state, config)
     state.optimizer.zero_grad(set_to_none=True)
     total = {name: float(value) for name, value in sums.items()}
     return {
@@ -67,6 +76,22 @@ def update(state, rollouts: list[Rollout], config) -> dict[str, float]:
         "grad_norm": float(norm),  # of the last update, before it was scaled down
         "update_skipped": skipped,
     }
+
+
+def _require_finite(state, config) -> None:
+    """NonFiniteError if a weight is not finite or too many updates in a row were thrown away."""
+    advice = (
+        f"start a new run from the last checkpoint (--model RUN/checkpoint) with a learning_rate "
+        f"below {config.learning_rate:g}, or check the rewards and the model"
+    )
+    finite = torch.stack([parameter.isfinite().all() for parameter in state.policy.parameters()])
+    if not finite.all():
+        raise NonFiniteError(f"weights are not finite in step {state.step}: {advice}")
+    if state.skipped_in_a_row >= MAX_SKIPPED:
+        raise NonFiniteError(
+            f"loss or gradient was not finite in {state.skipped_in_a_row} updates in a row, the "
+            f"last in step {state.step}: {advice}"
+        )
 
 
 def _accumulate_gradient(

@@ -176,6 +176,11 @@ def with_advantages(
         )
     else:
         values = advantages(torch.tensor(rewards), groups)
+    if not torch.isfinite(values).all():
+        name = getattr(advantages, "__name__", "advantages")
+        raise ValueError(
+            f"{name} gave advantages that are not finite: mind groups of equal rewards"
+        )
     return [
         replace(rollout, advantage=value if trains(rollout, config) else 0.0)
         for rollout, value in zip(rollouts, values.tolist(), strict=True)
