@@ -30,7 +30,7 @@ from azr_mini.environment import hardware, software  # noqa: E402
 RESULTS = ROOT / "docs/results/kills.json"
 RUNS = ROOT / "runs/kills"
 SMALL = "--num-steps 8 --batch-size 2 --num-attempts 2 --max-new-tokens 96 --heldout-tasks 2"
-OPTIONS = [*SMALL.split(), "--checkpoint-every", "2", "--threads", "1"]
+OPTIONS = [*SMALL.split(), "--checkpoint-every", "2", "--threads", "1", "--heldout-path", ""]
 KINDS = {"full weights": [], "adapter": ["--lora-rank", "8", "--learning-rate", "2e-3"]}
 VARYING = ("time/", "tokens_per_second/", "memory/")
 

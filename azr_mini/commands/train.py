@@ -70,6 +70,7 @@ def _train_options(arguments: list[str]):
     options = parse(opt.TrainOptions, "train", arguments, opt.TrainOptions(config=start))
     if run is not None:
         run.check_same(options.config)
+        run.lock()
         return options, run
     options = dataclasses.replace(options, run=options.run or _next_folder(options.preset))
     require_free(options.run)
@@ -98,7 +99,6 @@ def _open_or_create(run, folder: Path, config: Config):
     if run is None:
         state = TrainState.create(config)  # before the folder: a wrong model leaves nothing behind
         return Run.create(folder, config, state.policy), state
-    run.lock()
     state = run.state(config)
     for change in run.changes(state.policy):
         say(f"note: {change}, so it will not be bit for bit the run that was not stopped")
