@@ -4,7 +4,6 @@ import gzip
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, fields
 from pathlib import Path
 
 import pandas as pd
@@ -19,12 +18,12 @@ from azr_mini.files import (
     gzip_members,
     json_line,
     json_lines,
-    plain,
     unwritable,
     write_whole,
 )
 from azr_mini.locking import LOCK, Lock, lock
-from azr_mini.tasks import Rollout, Task, task_from_json
+from azr_mini.records import config_record, rollout_record
+from azr_mini.tasks import Task, task_from_json
 
 METRICS, ROLLOUTS, HELDOUT = "metrics.jsonl", "rollouts.jsonl.gz", "heldout.jsonl"
 APPEND_ONLY = (METRICS, ROLLOUTS, HELDOUT)
@@ -250,21 +249,3 @@ def is_run(folder: Path | str) -> bool:
         return "config" in json.loads(Path(folder, "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, TypeError):
         return False
-
-
-def config_record(config: Config) -> dict:
-    """The fields of a configuration as plain JSON values."""
-    return json.loads(json.dumps(asdict(config), default=plain))
-
-
-def rollout_record(step: int, rollout: Rollout) -> dict:
-    """A rollout as plain JSON values. Prompt ids follow from the prompt, so they are left out."""
-    record = {"step": step}
-    for field in fields(rollout):
-        value = getattr(rollout, field.name)
-        if field.name == "prompt_ids":
-            continue
-        if field.name == "logprobs":
-            value = [round(logprob, 4) for logprob in value]  # for the eye; training has its own
-        record[field.name] = value.to_json() if isinstance(value, Task) else value
-    return record

@@ -27,7 +27,7 @@ LAYERS = [
     ["learner"],
     ["train"],
     ["files", "environment"],
-    ["checkpoints", "locking"],
+    ["checkpoints", "locking", "records"],
     ["runs"],
     ["evaluate"],
     ["viz", "metrics", "diagnose"],

@@ -131,10 +131,14 @@ def test_a_file_shorter_than_its_checkpoint_is_refused(tmp_path):
         run.rewind()
 
 
-@pytest.mark.parametrize("broken_call", range(1, 22))
+CALLS = 25  # more than a checkpoint makes
+
+
+@pytest.mark.parametrize("broken_call", range(1, CALLS + 1))
 def test_a_checkpoint_is_complete_wherever_saving_is_killed(tmp_path, monkeypatch, broken_call):
     run = made_up_run(tmp_path / "run", num_steps=1)
-    run.checkpoint(TinyState(step=1))
+    for step in (0, 1):
+        run.checkpoint(TinyState(step=step))
     calls = 0
 
     def killed_at_some_point(function):
@@ -153,7 +157,7 @@ def test_a_checkpoint_is_complete_wherever_saving_is_killed(tmp_path, monkeypatc
     try:
         run.checkpoint(state)
     except KeyboardInterrupt:
-        pass
+        assert broken_call < CALLS
     monkeypatch.undo()
     again = Run.open(run.folder)
     assert again.step in (1, 2)
@@ -165,6 +169,20 @@ def test_a_checkpoint_is_complete_wherever_saving_is_killed(tmp_path, monkeypatc
     assert Run.open(run.folder).step == 3
     left = {path.name for path in run.folder.iterdir() if path.is_dir()}
     assert left == {"checkpoint", "checkpoint.previous"}
+
+
+def test_what_a_checkpoint_needs_is_on_the_disk_before_it_counts(tmp_path, monkeypatch):
+    run = made_up_run(tmp_path / "run", num_steps=1)
+    state, events = TinyState(step=1), []
+    fsync, rename = os.fsync, os.rename
+    monkeypatch.setattr(os, "fsync", lambda fd: events.append(os.fstat(fd).st_ino) or fsync(fd))
+    monkeypatch.setattr(os, "rename", lambda a, b: events.append("rename") or rename(a, b))
+    run.checkpoint(state)
+    needed = [run.folder / name for name in ("metrics.jsonl", "rollouts.jsonl.gz", "heldout.jsonl")]
+    needed += [run.folder / "checkpoint", *(run.folder / "checkpoint").iterdir()]
+    place = events.index("rename")
+    assert {path.stat().st_ino for path in needed} <= set(events[:place])
+    assert run.folder.stat().st_ino in events[place:]  # and then the rename itself
 
 
 def test_a_torn_gzip_member_hides_only_its_own_step(tmp_path):
