@@ -244,9 +244,10 @@ def test_a_second_process_is_refused_until_the_first_is_dead(tmp_path, whole, ca
     assert first.stdout.readline() == "held\n"
     before = contents(folder)
     assert main(["train", "--run", str(folder), "--resume"]) == 2
-    said = capsys.readouterr().err
+    shown, said = capsys.readouterr()
     assert f"{folder} is in use: process {first.pid} trains into it" in said
     assert said.count("\n") == 1 and contents(folder) == before
+    assert not shown  # refused before anything is loaded
     with pytest.raises(ValueError, match="is in use"):
         Run.open(folder).rewind()
     assert len(Run.open(folder).metrics) == NUM_STEPS  # reading needs no claim
