@@ -16,6 +16,11 @@ from azr_mini.tasks import Role, Rollout
 from azr_mini.trr import clip_binds, kl_estimate, loss_weights, micro_batch_loss
 
 KL_ROLLOUTS = 64  # the KL to the base is logged on at most so many rollouts a step
+MAX_SKIPPED = 5  # updates in a row that may be thrown away
+
+
+class NonFiniteError(ValueError):
+    """Training produces numbers that are not finite; the message says what to do."""
 
 
 @dataclass
@@ -47,30 +52,12 @@ def update(state, rollouts: list[Rollout], config) -> dict[str, float]:
     """Takes `updates_per_step` optimizer steps on the rollouts and returns the learner's metrics.
 
     Each micro-batch adds its part of the loss of the whole batch, so their sizes change nothing.
-    The old log-probabilities are those of the first pass. A gradient that is not finite is thrown
-    away and counted.
+    The old log-probabilities are those of the first pass. An update whose loss or gradient is not
+    finite is thrown away and counted. NonFiniteError after five of them in a row, over steps and
+    resumes, and as soon as a weight is not finite.
     """
     rollouts = [rollout for rollout in rollouts if trains(rollout, config)]
-    weights = loss_weights(
-        torch.tensor([len(rollout.completion_ids) for rollout in rollouts]),
-        [rollout.group for rollout in rollouts],
-        group_weight=config.group_weight,
-        loss_norm=config.loss_norm,
-        norm_tokens=config.max_new_tokens,
-    )
-    watched = watched_rows(len(rollouts), config)
-    batches = [
-        MicroBatch(
-            [rollouts[row] for row in rows],
-            weights[rows],
-            [place for place, row in enumerate(rows) if row in watched],
-        )
-        for rows in state.policy.micro_batches(
-            [rollout.prompt_ids for rollout in rollouts],
-            [rollout.completion_ids for rollout in rollouts],
-            config.micro_batch_tokens,
-        )
-    ]
+    batches = split(state.policy, rollouts, config)
     parameters, sums, skipped = state.policy.parameters(), Counter(), 0
     with side_by_side(state.policy, config.threads) as run:
         with base_policy(state) as base:
@@ -86,10 +73,13 @@ def update(state, rollouts: list[Rollout], config) -> dict[str, float]:
                 accumulate(parameters, gradients)
                 sums.update(part)
             norm = torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)
-            if torch.isfinite(norm):
+            if torch.isfinite(norm) and torch.isfinite(sums["loss"]):
                 state.optimizer.step()
+                state.skipped_in_a_row = 0
             else:
                 skipped += 1
+                state.skipped_in_a_row += 1
+            _require_finite(state, config)
     state.optimizer.zero_grad(set_to_none=True)
     total = {name: float(value) for name, value in sums.items()}
     return {
@@ -101,6 +91,46 @@ def update(state, rollouts: list[Rollout], config) -> dict[str, float]:
         "grad_norm": float(norm),  # of the last update, before it was scaled down
         "update_skipped": skipped,
     }
+
+
+def split(policy, rollouts: list[Rollout], config) -> list[MicroBatch]:
+    """The rollouts in micro-batches, with the weights that their rows have in the whole batch."""
+    weights = loss_weights(
+        torch.tensor([len(rollout.completion_ids) for rollout in rollouts]),
+        [rollout.group for rollout in rollouts],
+        group_weight=config.group_weight,
+        loss_norm=config.loss_norm,
+        norm_tokens=config.max_new_tokens,
+    )
+    watched = watched_rows(len(rollouts), config)
+    return [
+        MicroBatch(
+            [rollouts[row] for row in rows],
+            weights[rows],
+            [place for place, row in enumerate(rows) if row in watched],
+        )
+        for rows in policy.micro_batches(
+            [rollout.prompt_ids for rollout in rollouts],
+            [rollout.completion_ids for rollout in rollouts],
+            config.micro_batch_tokens,
+        )
+    ]
+
+
+def _require_finite(state, config) -> None:
+    """NonFiniteError if a weight is not finite or too many updates in a row were thrown away."""
+    advice = (
+        f"start a new run from the last checkpoint (--model RUN/checkpoint) with a learning_rate "
+        f"below {config.learning_rate:g}, or check the rewards and the model"
+    )
+    finite = torch.stack([parameter.isfinite().all() for parameter in state.policy.parameters()])
+    if not finite.all():
+        raise NonFiniteError(f"weights are not finite in step {state.step}: {advice}")
+    if state.skipped_in_a_row >= MAX_SKIPPED:
+        raise NonFiniteError(
+            f"loss or gradient was not finite in {state.skipped_in_a_row} updates in a row, the "
+            f"last in step {state.step}: {advice}"
+        )
 
 
 def gradient(

@@ -132,7 +132,9 @@ class Policy:
 
     def save(self, folder: Path | str) -> None:
         """Writes the model (or only its adapter) and the tokenizer in Hugging Face format."""
-        self.model.save_pretrained(folder)
+        # else peft asks the hub, at every checkpoint, whether the base's embeddings were resized
+        quietly = {"save_embedding_layers": False} if hasattr(self.model, "peft_config") else {}
+        self.model.save_pretrained(folder, **quietly)
         self.tokenizer.save_pretrained(folder)
 
 

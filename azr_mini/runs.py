@@ -3,25 +3,27 @@
 import gzip
 import json
 import os
-import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, fields
 from pathlib import Path
 
 import pandas as pd
 
+from azr_mini import checkpoints
+from azr_mini.checkpoints import Checkpoint, Sums
 from azr_mini.config import Config
 from azr_mini.environment import PACKAGES, dtype_name, environment
 from azr_mini.files import (
+    append,
     damaged,
     gzip_members,
     json_line,
     json_lines,
-    plain,
-    sync,
+    unwritable,
     write_whole,
 )
-from azr_mini.tasks import Rollout, Task, task_from_json
+from azr_mini.locking import LOCK, Lock, lock
+from azr_mini.records import config_record, rollout_record
+from azr_mini.tasks import Task, task_from_json
 
 METRICS, ROLLOUTS, HELDOUT = "metrics.jsonl", "rollouts.jsonl.gz", "heldout.jsonl"
 APPEND_ONLY = (METRICS, ROLLOUTS, HELDOUT)
@@ -35,25 +37,34 @@ class Run:
     `rollouts.jsonl.gz`  one gzip member a step, one line a rollout
     `heldout.jsonl`      one line for each held-out evaluation
     `buffer.jsonl`       the buffer at the last checkpoint
-    `checkpoint/`        model or adapter, optimizer, buffer, step, lengths of the appended files
+    `checkpoint/`        model or adapter, optimizer, buffer, step, checksums of all files
+    `checkpoint.previous/`  the one before, for the case that the newest is damaged
+    `lock`               who trains into it
     """
 
     def __init__(self, folder: Path, record: dict):
         self.folder = Path(folder)
         self.record = record
+        self._lock: Lock | None = None
+        self._start: Checkpoint | None = None  # what `state` loaded
+        self._sums: Sums = {}  # of the appended files up to the last checkpoint
 
     @classmethod
     def create(cls, folder: Path | str, config: Config, policy=None) -> "Run":
         """A new run, with the device and the arithmetic of its policy if that is given.
 
-        ValueError if something is already in the folder.
+        ValueError if something is already in the folder or it cannot be written to.
         """
         folder = Path(folder)
         require_free(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        record = {"config": config_record(config), **environment(policy)}
-        write_whole(folder / "config.json", json.dumps(record, indent=2) + "\n")
-        return cls(folder, record)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise unwritable(folder, error) from error
+        run = cls(folder, {"config": config_record(config), **environment(policy)})
+        run.lock()
+        run._write_record()
+        return run
 
     @classmethod
     def open(cls, folder: Path | str) -> "Run":
@@ -79,13 +90,16 @@ class Run:
             raise ValueError(f"{self.folder} was made by another version: {error}") from error
 
     def state(self, config: Config | None = None):
-        """The `TrainState` of the last checkpoint, or the one before step 0 if there is none.
+        """The `TrainState` of the last whole checkpoint, or the one before step 0 if there is none.
 
-        config: the run's own, perhaps with more steps. ValueError if the arithmetic would change.
+        config: the run's own, perhaps with more steps. ValueError if the arithmetic would change or
+        every checkpoint is damaged.
         """
         from azr_mini.train import TrainState
 
-        state = TrainState.create(config or self.config, self.checkpoint_folder)
+        self._start = checkpoints.last_whole(self.folder, appended=True)
+        folder = self._start.folder if self._start else None
+        state = TrainState.create(config or self.config, folder)
         recorded, found = self.record.get("dtype"), dtype_name(state.policy)
         if recorded and recorded != found:
             raise ValueError(
@@ -117,65 +131,79 @@ class Run:
         return [task_from_json(record) for record in json_lines(self.folder / "buffer.jsonl")]
 
     @property
+    def last_checkpoint(self) -> Checkpoint | None:
+        """The newest checkpoint whose own files are whole; None if there is none yet."""
+        return checkpoints.last_whole(self.folder, appended=False)
+
+    @property
     def checkpoint_folder(self) -> Path | None:
-        """The last complete checkpoint, or None if there is none yet."""
-        for name in ("checkpoint", "checkpoint.old"):  # old: killed between two renames
-            if (self.folder / name / "state.json").exists():
-                return self.folder / name
-        return None
+        """The folder of the newest whole checkpoint, or None if there is none yet."""
+        found = self.last_checkpoint
+        return found.folder if found else None
 
     @property
     def step(self) -> int:
-        """The number of steps that the last checkpoint holds."""
-        return self._checkpoint_record()["step"]
+        """The number of steps that the newest whole checkpoint holds."""
+        found = self.last_checkpoint
+        return found.step if found else 0
 
     # ---- writing
 
+    def lock(self) -> None:
+        """Keeps other processes from training into this folder; ValueError if one already does."""
+        self._lock = self._lock or lock(self.folder)
+
     def append(self, step) -> None:
-        """Adds the metrics and the rollouts of one step to the files."""
-        self._append(METRICS, json_line({"step": step.step, **step.metrics}))
+        """Adds the metrics and the rollouts of one step; ValueError if they cannot be written."""
+        append(self.folder / METRICS, json_line({"step": step.step, **step.metrics}))
         lines = b"".join(json_line(rollout_record(step.step, r)) for r in step.rollouts)
         # mtime 0: the same rollouts give the same bytes
-        self._append(ROLLOUTS, gzip.compress(lines, compresslevel=6, mtime=0))
+        append(self.folder / ROLLOUTS, gzip.compress(lines, compresslevel=6, mtime=0))
 
     def append_heldout(self, record: dict) -> None:
         """Adds the result of a held-out evaluation, a dict of JSON values with its step."""
-        self._append(HELDOUT, json_line(record))
+        append(self.folder / HELDOUT, json_line(record))
 
     def checkpoint(self, state) -> None:
-        """Saves policy, optimizer, buffer and step; whenever it is killed, a whole one is there."""
-        import torch
+        """Saves policy, optimizer, buffer and step; whenever it is killed, a whole one is there.
 
-        temporary = self.folder / "checkpoint.tmp"
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir()
-        state.policy.save(temporary)
-        torch.save(state.optimizer.state_dict(), temporary / "optimizer.pt")
-        state.buffer.save(temporary / "buffer.jsonl")
-        paths = [self.folder / name for name in APPEND_ONLY]
-        lengths = {p.name: p.stat().st_size if p.exists() else 0 for p in paths}
-        record = {"step": state.step, "lengths": lengths}
-        (temporary / "state.json").write_text(json.dumps(record) + "\n", encoding="utf-8")
-        for path in [*(p for p in paths if p.exists()), *sorted(temporary.rglob("*")), temporary]:
-            sync(path)
-        self._put_in_place(temporary)
-        write_whole(
-            self.folder / "buffer.jsonl",
-            (self.folder / "checkpoint" / "buffer.jsonl").read_text(encoding="utf-8"),
-        )
+        ValueError if it cannot be written; the last one then stays.
+        """
+        try:
+            self._sums = checkpoints.save(self.folder, state, APPEND_ONLY, self._sums)
+        except Exception as error:  # safetensors and torch each have their own for a full disk
+            raise unwritable(self.folder / checkpoints.CURRENT, error) from error
+        self._start = None
+        self._copy_buffer(self.folder / checkpoints.CURRENT)
 
-    def rewind(self) -> None:
-        """Cuts everything after the last checkpoint from the files, ready to go on from there."""
-        for name, length in self._checkpoint_record()["lengths"].items():
-            path = self.folder / name
-            size = path.stat().st_size if path.exists() else 0
-            if size < length:
-                raise ValueError(
-                    f"{path} has {size} bytes but its checkpoint was made when it had {length}: "
-                    "restore the file or start a new run"
-                )
-            if size > length:
-                os.truncate(path, length)
+    def rewind(self) -> str:
+        """Cuts everything after the last whole checkpoint from the files, ready to go on.
+
+        Returns a sentence about a newer checkpoint that was damaged, or "". ValueError, with
+        nothing changed, if there is none to go on from or another process trains into the folder.
+        """
+        self.lock()
+        start = self._start or checkpoints.last_whole(self.folder, appended=True)
+        self._sums = start.appended if start else dict.fromkeys(APPEND_ONLY, (0, 0))
+        try:
+            for name, (length, _) in self._sums.items():
+                path = self.folder / name
+                if path.exists() and path.stat().st_size > length:
+                    os.truncate(path, length)
+            if start:
+                checkpoints.put_aside_damaged(self.folder, start)
+        except OSError as error:
+            raise unwritable(self.folder, error) from error
+        if start:
+            self._copy_buffer(start.folder)
+        return start.note if start else ""
+
+    def grow(self, config: Config) -> None:
+        """Records that the run now has the steps of this configuration, which is else the same."""
+        if config_record(config) != self.record["config"]:
+            self.check_same(config)
+            self.record = {**self.record, "config": config_record(config)}
+            self._write_record()
 
     def changes(self, policy) -> list[str]:
         """What differs from when the run was made, so that going on is not bit for bit the same."""
@@ -195,29 +223,20 @@ class Run:
                     f"{new.get(name)!r}: give the same value or start a new run"
                 )
 
-    def _append(self, name: str, content: bytes) -> None:
-        with open(self.folder / name, "ab") as file:
-            file.write(content)
+    def _write_record(self) -> None:
+        write_whole(self.folder / "config.json", json.dumps(self.record, indent=2) + "\n")
 
-    def _checkpoint_record(self) -> dict:
-        folder = self.checkpoint_folder
-        if folder is None:
-            return {"step": 0, "lengths": dict.fromkeys(APPEND_ONLY, 0)}
-        return json.loads((folder / "state.json").read_text(encoding="utf-8"))
-
-    def _put_in_place(self, temporary: Path) -> None:
-        current, old = self.folder / "checkpoint", self.folder / "checkpoint.old"
-        if current.exists():
-            shutil.rmtree(old, ignore_errors=True)
-            os.rename(current, old)
-        os.rename(temporary, current)
-        sync(self.folder)
-        shutil.rmtree(old, ignore_errors=True)
+    def _copy_buffer(self, checkpoint: Path) -> None:
+        content = (checkpoint / "buffer.jsonl").read_text(encoding="utf-8")
+        write_whole(self.folder / "buffer.jsonl", content)
 
 
 def require_free(folder: Path) -> None:
     """ValueError if something is in the folder where a new run should go."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    begun = (LOCK, "config.json.tmp")  # all that a process killed while creating the run leaves
+    if folder.exists() and (
+        not folder.is_dir() or any(path.name not in begun for path in folder.iterdir())
+    ):
         raise ValueError(
             f"run folder {folder} exists and nothing in it was changed: "
             "continue it with --resume or name another folder with --run"
@@ -230,21 +249,3 @@ def is_run(folder: Path | str) -> bool:
         return "config" in json.loads(Path(folder, "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, TypeError):
         return False
-
-
-def config_record(config: Config) -> dict:
-    """The fields of a configuration as plain JSON values."""
-    return json.loads(json.dumps(asdict(config), default=plain))
-
-
-def rollout_record(step: int, rollout: Rollout) -> dict:
-    """A rollout as plain JSON values. Prompt ids follow from the prompt, so they are left out."""
-    record = {"step": step}
-    for field in fields(rollout):
-        value = getattr(rollout, field.name)
-        if field.name == "prompt_ids":
-            continue
-        if field.name == "logprobs":
-            value = [round(logprob, 4) for logprob in value]  # for the eye; training has its own
-        record[field.name] = value.to_json() if isinstance(value, Task) else value
-    return record

@@ -163,6 +163,7 @@ def draw(
         threshold = uniform(keys, positions) * cumulative[:, -1]
         # the first token whose cumulative probability exceeds it, so never one of probability 0
         tokens = torch.searchsorted(cumulative, threshold[:, None], right=True)[:, 0]
+        tokens = tokens.clamp(max=p.shape[1] - 1)  # NaN has no such token; the learner refuses it
     return tokens, log_p.gather(1, tokens[:, None])[:, 0]
 
 

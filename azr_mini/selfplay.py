@@ -6,6 +6,7 @@ step, role, task type, row), so batching, order and resuming change nothing. `co
 """
 
 import hashlib
+import math
 import random
 from collections import defaultdict
 from collections.abc import Callable
@@ -234,6 +235,11 @@ def reward_proposals(
             rate = rates[rollout.type, counts[rollout.type]]  # new tasks come first in a batch
             counts[rollout.type] += 1
             reward = proposal_reward(rate, shape, config.zero_learnability_reward)
+            if not math.isfinite(reward):
+                name = getattr(shape, "__name__", "proposer_reward")
+                raise ValueError(
+                    f"{name} gave the reward {reward} for solve rate {rate}: return a finite number"
+                )
             rollout = rollout.with_reward(reward, rate)
         rewarded.append(rollout)
     return rewarded

@@ -59,6 +59,7 @@ class TrainState:
     buffer: TripleBuffer
     step: int = 0  # steps done
     reference: Policy | None = None  # None: the base is the policy without its adapter
+    skipped_in_a_row: int = 0  # updates without effect since the last one with
 
     @classmethod
     def create(cls, config: Config, checkpoint: Path | None = None) -> "TrainState":
@@ -76,20 +77,21 @@ class TrainState:
             )
         has_adapter = hasattr(policy.model, "peft_config")
         reference = None if has_adapter else frozen_copy(policy)
-        buffer, step = TripleBuffer(config.buffer_cap), 0
+        buffer, record = TripleBuffer(config.buffer_cap), {"step": 0, "skipped_in_a_row": 0}
         if checkpoint is None:
             for task in load_seed_tasks(Path(config.seed_path or data_path("seed_triples.json"))):
                 buffer.add(task)
         else:
             policy = _load_policy(config, str(checkpoint))
             buffer = TripleBuffer.load(checkpoint / "buffer.jsonl", config.buffer_cap)
-            step = json.loads((checkpoint / "state.json").read_text(encoding="utf-8"))["step"]
+            record = json.loads((checkpoint / "state.json").read_text(encoding="utf-8"))
         optimizer = torch.optim.AdamW(
             policy.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
         if checkpoint is not None:
             optimizer.load_state_dict(torch.load(checkpoint / "optimizer.pt", weights_only=True))
-        return cls(policy, optimizer, buffer, step, reference)
+        skipped = record["skipped_in_a_row"]
+        return cls(policy, optimizer, buffer, record["step"], reference, skipped)
 
 
 def frozen_copy(policy: Policy) -> Policy:
@@ -175,6 +177,11 @@ def with_advantages(
         )
     else:
         values = advantages(torch.tensor(rewards), groups)
+    if not torch.isfinite(values).all():
+        name = getattr(advantages, "__name__", "advantages")
+        raise ValueError(
+            f"{name} gave advantages that are not finite: mind groups of equal rewards"
+        )
     return [
         replace(rollout, advantage=value if trains(rollout, config) else 0.0)
         for rollout, value in zip(rollouts, values.tolist(), strict=True)

@@ -28,6 +28,7 @@ LAYERS = [
     ["learner"],
     ["train"],
     ["files", "environment"],
+    ["checkpoints", "locking", "records"],
     ["runs"],
     ["evaluate", "health"],
     ["viz", "metrics", "diagnose"],

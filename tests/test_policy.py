@@ -303,3 +303,18 @@ def test_layer_that_needs_more_than_a_mask_is_refused():
             packing=object(),
             softcap=30.0,
         )
+
+
+def test_saving_an_adapter_asks_no_server(tmp_path, monkeypatch):
+    import huggingface_hub
+
+    def asked(*arguments, **options):
+        raise AssertionError(arguments)
+
+    tiny_policy().save(tmp_path / "base")
+    policy = load_policy(str(tmp_path / "base"), lora_rank=2, dtype="float32", device="cpu")
+    policy.model.peft_config["default"].base_model_name_or_path = "nano"  # no folder of that name
+    monkeypatch.setattr("peft.utils.save_and_load.check_file_exists_on_hf_hub", asked)
+    monkeypatch.setattr(huggingface_hub.HfApi, "file_exists", asked)
+    policy.save(tmp_path / "adapter")
+    assert (tmp_path / "adapter" / "adapter_model.safetensors").exists()

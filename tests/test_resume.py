@@ -43,7 +43,8 @@ def assert_same_run(one: Path, two: Path) -> None:
         records = [json.loads(line) for line in lines]
         rows.append([{k: v for k, v in r.items() if not k.startswith(VARYING)} for r in records])
     assert rows[0] == rows[1] and len(rows[0][0]) > 20
-    weights = [load_file(folder / "checkpoint" / "model.safetensors") for folder in (one, two)]
+    (name,) = {path.name for path in (one / "checkpoint").glob("*.safetensors")}
+    weights = [load_file(folder / "checkpoint" / name) for folder in (one, two)]
     assert weights[0].keys() == weights[1].keys()
     assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
     moments = [
@@ -89,13 +90,10 @@ def test_going_on_from_a_checkpoint_changes_nothing(tmp_path, model_folder, lora
         state = again.state()
         again.rewind()
         go_on(again, state, executor, steps=5)
+    assert_same_run(whole.folder, killed.folder)
     if lora_rank:
-        name = "checkpoint/adapter_model.safetensors"
-        one, two = (load_file(run.folder / name) for run in (whole, killed))
-        assert one.keys() == two.keys() and all(torch.equal(one[key], two[key]) for key in one)
-        assert any(value.abs().sum() > 0 for key, value in one.items() if "lora_B" in key)
-    else:
-        assert_same_run(whole.folder, killed.folder)
+        adapter = load_file(whole.folder / "checkpoint" / "adapter_model.safetensors")
+        assert any(value.abs().sum() > 0 for key, value in adapter.items() if "lora_B" in key)
 
 
 def test_the_weights_did_move(tmp_path, model_folder):
@@ -161,3 +159,31 @@ def test_killed_and_interrupted_runs_go_on_exactly(tmp_path):
     last = subprocess.run(go_on_command, **options)
     assert last.returncode == 0, last.stdout
     assert_same_run(tmp_path / "whole", tmp_path / "stopped")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_twenty_kills_change_nothing_with_full_weights_or_an_adapter(tmp_path):
+    """The command line in forked children: ten kills at random moments, ten in the middle of a
+    write, four interrupts; each of the runs that this takes ends as the one that nobody killed.
+    """
+    tests = Path(__file__).resolve().parent
+    path = os.pathsep.join([str(tests.parent), str(tests)])
+    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(tests / "killed_training.py"), str(tmp_path), "0"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for name, record in json.loads(done.stdout).items():
+        assert record["moments"] == 10 and len(record["writes"]) == 10, record
+        assert record["interrupted"] == 4
+        whole, *killed = sorted((tmp_path / name).glob("*/config.json"), reverse=True)
+        assert whole.parent.name == "whole" and len(killed) == record["runs"]
+        for config in killed:
+            assert_same_run(whole.parent, config.parent)
+        base = load_file(tmp_path / "model" / "model.safetensors")
+        if name == "full":  # what is equal did change
+            weights = load_file(whole.parent / "checkpoint" / "model.safetensors")
+            assert any(not torch.equal(base[key], weights[key]) for key in base)
+        steps = [json.loads(x) for x in (whole.parent / "metrics.jsonl").read_text().splitlines()]
+        sizes = [step["buffer/size/deduction"] for step in steps]
+        assert sizes[0] < sizes[-1] == 5  # the buffer grew up to its cap

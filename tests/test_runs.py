@@ -31,6 +31,7 @@ class TinyState:
     optimizer: torch.optim.Optimizer = None
     buffer: TripleBuffer = field(default_factory=TripleBuffer)
     step: int = 0
+    skipped_in_a_row: int = 0
 
     def __post_init__(self):
         self.optimizer = torch.optim.AdamW(self.policy.model.parameters())
@@ -126,14 +127,18 @@ def test_a_file_shorter_than_its_checkpoint_is_refused(tmp_path):
     run = made_up_run(tmp_path / "run", num_steps=2)
     run.checkpoint(TinyState(step=2))
     os.truncate(run.folder / "metrics.jsonl", 10)
-    with pytest.raises(ValueError, match="metrics.jsonl has 10 bytes .*restore"):
+    with pytest.raises(ValueError, match="step 2 is damaged .metrics.jsonl.*restore"):
         run.rewind()
 
 
-@pytest.mark.parametrize("broken_call", range(1, 20))
+CALLS = 25  # more than a checkpoint makes
+
+
+@pytest.mark.parametrize("broken_call", range(1, CALLS + 1))
 def test_a_checkpoint_is_complete_wherever_saving_is_killed(tmp_path, monkeypatch, broken_call):
     run = made_up_run(tmp_path / "run", num_steps=1)
-    run.checkpoint(TinyState(step=1))
+    for step in (0, 1):
+        run.checkpoint(TinyState(step=step))
     calls = 0
 
     def killed_at_some_point(function):
@@ -152,7 +157,7 @@ def test_a_checkpoint_is_complete_wherever_saving_is_killed(tmp_path, monkeypatc
     try:
         run.checkpoint(state)
     except KeyboardInterrupt:
-        pass
+        assert broken_call < CALLS
     monkeypatch.undo()
     again = Run.open(run.folder)
     assert again.step in (1, 2)
@@ -162,7 +167,23 @@ def test_a_checkpoint_is_complete_wherever_saving_is_killed(tmp_path, monkeypatc
     again.rewind()
     again.checkpoint(replace(state, step=3))  # and the next one works
     assert Run.open(run.folder).step == 3
-    assert not (run.folder / "checkpoint.old").exists()
+    left = {path.name for path in run.folder.iterdir() if path.is_dir()}
+    assert left == {"checkpoint", "checkpoint.previous"}
+
+
+def test_what_a_checkpoint_needs_is_on_the_disk_before_it_counts(tmp_path, monkeypatch):
+    run = made_up_run(tmp_path / "run", num_steps=1)
+    state, events = TinyState(step=1), []
+    fsync, rename = os.fsync, os.rename
+    monkeypatch.setattr(os, "fsync", lambda fd: events.append(os.fstat(fd).st_ino) or fsync(fd))
+    monkeypatch.setattr(os, "rename", lambda a, b: events.append("rename") or rename(a, b))
+    run.checkpoint(state)
+    needed = [run.folder / name for name in ("metrics.jsonl", "rollouts.jsonl.gz", "heldout.jsonl")]
+    needed += [run.folder / "checkpoint", *(run.folder / "checkpoint").iterdir()]
+    place = events.index("rename")
+    assert {path.stat().st_ino for path in needed} <= set(events[:place])
+    last = len(events) - 1 - events[::-1].index("rename")
+    assert events[last + 1] == run.folder.stat().st_ino  # and then the rename itself
 
 
 def test_a_torn_gzip_member_hides_only_its_own_step(tmp_path):

@@ -67,10 +67,12 @@ def _load(options: opt.EvaluateOptions):
 
     name, rank = options.model, 1 if options.quantize else None
     if is_run(name):
-        folder = Run.open(name).checkpoint_folder
-        if folder is None:
+        checkpoint = Run.open(name).last_checkpoint
+        if checkpoint is None:
             raise ValueError(f"run {name} has no checkpoint yet: train it for some steps first")
-        name, rank = str(folder), None
+        if checkpoint.note:
+            say(checkpoint.note)
+        name, rank = str(checkpoint.folder), None
     return load_policy(name, options.quantize, rank, options.dtype, options.device)
 
 

@@ -71,6 +71,7 @@ def _train_options(arguments: list[str]):
     options = parse(opt.TrainOptions, "train", arguments, opt.TrainOptions(config=start))
     if run is not None:
         run.check_same(options.config)
+        run.lock()
         return options, run
     options = dataclasses.replace(options, run=options.run or _next_folder(options.preset))
     require_free(options.run)
@@ -102,7 +103,9 @@ def _open_or_create(run, folder: Path, config: Config):
     state = run.state(config)
     for change in run.changes(state.policy):
         say(f"note: {change}, so it will not be bit for bit the run that was not stopped")
-    run.rewind()
+    run.grow(config)
+    if note := run.rewind():
+        say(note)
     say(f"going on after {state.step} steps")
     return run, state
 
