@@ -51,8 +51,7 @@ def json_lines(path: Path) -> Iterator[dict]:
         return
     with open(path, "rb") as lines:
         for number, line in enumerate(lines, start=1):
-            if not line.endswith(b"
-"):
+            if not line.endswith(b"\n"):
                 return  # it is being written, or its writer was killed
             try:
                 record = json.loads(line.decode("utf-8"))
