@@ -88,6 +88,30 @@ def test_what_is_not_valid_is_rejected_by_name(executor, name, program, text):  
     assert len(checked.detail) <= 200
 
 
+@pytest.mark.parametrize(
+    "body",
+    ["list({'a', 'b', 'c', 'd', 'e'})", "[hash(c) % 2 for c in a]", "id(object())", "str(f)"],
+)
+def test_what_changes_between_interpreters_is_no_task(executor, body):  # definition 7
+    checked = only(executor, Proposal(DEDUCTION, f"def f(a):\n    return {body}", ("'abcdefgh'",)))
+    assert checked == Rejection("nondeterministic", "two runs disagree")
+
+
+@pytest.mark.parametrize(
+    "liar",
+    [
+        "class L(int):\n  def __eq__(s, o): return True\n  __hash__ = int.__hash__",
+        "class L(str):\n  def __repr__(self): return '1'",
+        "class L(list):\n  def __repr__(self): return '[1]'",
+        "import enum\nclass E(enum.IntEnum):\n  A = 1\ndef L(): return E.A",
+    ],
+)
+@pytest.mark.parametrize("value", ["L()", "[L()]"])
+def test_objects_that_pretend_are_no_outputs(executor, liar, value):  # definition 7
+    checked = only(executor, Proposal(DEDUCTION, f"{liar}\ndef f(a):\n    return {value}", ("1",)))
+    assert isinstance(checked, Rejection) and checked.name == "output", checked
+
+
 def test_a_program_that_counts_its_calls_is_no_task(executor):  # definition 7
     counter = "n = 0\ndef f(a):\n    global n\n    n += 1\n    return n"
     checked = only(executor, Proposal(INDUCTION, counter, SIX, "counts"))
