@@ -33,3 +33,18 @@ def test_every_other_number_of_the_section_is_recorded():
     prose = " ".join(line for line in section.splitlines() if not line.startswith(("|", "![")))
     said = {float(number) for number in re.findall(r"(?<![\w.])\d+(?:\.\d+)?", prose)}
     assert said <= learning.facts(results("learning.json"), results("base.json")), said
+
+
+def test_what_is_said_about_kills_is_recorded():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    found = results("kills.json")
+    said = re.findall(r"(\d+) of (\d+)", readme.partition("SIGKILL")[2].partition("##")[0])
+    recorded = [found["full weights"], found["adapter"]]
+    assert [tuple(map(int, pair)) for pair in said] == [
+        (row["kills_in_runs_bit_for_bit_equal"], row["kills"]) for row in recorded
+    ]
+    for row in recorded:
+        assert row["kills"] == sum(len(run["kills"]) for run in row["runs"])
+        equal = [len(run["kills"]) for run in row["runs"] if run["differs_in"] == []]
+        assert row["kills_in_runs_bit_for_bit_equal"] == sum(equal)
+        assert row["kills_while_a_checkpoint_was_written"] >= 5
