@@ -11,11 +11,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import changes, learner, soak, step  # noqa: E402
+from benchmarks import changes, learner, step  # noqa: E402
 from benchmarks.recording import RESULTS  # noqa: E402
 
 PAGE = ROOT / "docs" / "performance.md"
-NAMES = ("step", "profile", "changes", "sampler", "learner", "executor", "soak")
+NAMES = ("step", "profile", "changes", "sampler", "learner", "executor")
 
 
 def load() -> dict[str, dict]:
@@ -36,7 +36,6 @@ def targets(found: dict[str, dict]) -> list[str]:
     subprocess = [executor[f"speed_against_subprocess{end}"] for end in ("", "_isolated")]
     rows = {row["dtype"]: row["ratio"] for row in found["sampler"]["rows"]}
     steps, update = step.ratios(found["step"]), learner.ratios(found["learner"])
-    long = soak.ratios(found["soak"])
     lines = [
         ("sampler over `transformers.generate`, float32", "3 x", f"{rows['float32']:.2f} x"),
         ("the same in bfloat16", "", f"{rows['bfloat16']:.2f} x"),
@@ -59,7 +58,6 @@ def targets(found: dict[str, dict]) -> list[str]:
             "at most 0.80",
             f"{steps['now_over_before']:.2f}",
         ),
-        ("memory, end of a long run over step 100", "within 5 %", f"{long['memory']:.3f}"),
     ]
     return ["| what | reach | reached |", "|---|---|---|"] + [
         f"| {what} | {reach} | {reached} |" for what, reach, reached in lines
@@ -121,7 +119,6 @@ def update_table(found: dict) -> list[str]:
 def page(found: dict[str, dict]) -> str:
     """docs/performance.md, every number from the records."""
     machine = found["step"]["hardware"]
-    long = soak.ratios(found["soak"])
     tables = {
         "targets": targets(found),
         "step": step_table(found["step"]),
@@ -130,11 +127,6 @@ def page(found: dict[str, dict]) -> str:
         "changes": changes.table(found["changes"]),
     }
     tables = {name: "\n".join(lines) for name, lines in tables.items()}
-    operations = ", ".join(
-        f"`{name.removeprefix('buffer_')}` {value:.2f}"
-        for name, value in long.items()
-        if name.startswith("buffer_")
-    )
     return f"""# Performance: where the milliseconds go
 
 Drawn by `python benchmarks/performance.py` from [`results/`](results/), whose files say command,
@@ -182,14 +174,6 @@ What was tried and not kept:
 - Two Python threads, each generating half of the prompts: no gain, each half has its own long tail.
 - The learner through the sampler's forward pass: a tenth of the update. The model's own code stays.
 - Larger thresholds of the C library's allocator: no difference.
-
-## A long run
-
-![Memory, seconds a step, milliseconds a token, tasks in the buffer](figures/soak.png)
-
-{len(found["soak"]["steps"]):,} steps by `{found["soak"]["train"]}`, end over step 100: memory
-{long["memory"]:.3f}, seconds a step {long["seconds"]:.2f}, seconds a completion token
-{long["seconds_per_token"]:.2f}; operations of the buffer: {operations}.
 """
 
 

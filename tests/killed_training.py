@@ -34,11 +34,11 @@ from azr_mini.policy import Policy
 from azr_mini.sampler import Sampler
 
 AT_MOMENTS, IN_WRITES, INTERRUPTED = 10, 10, 4
-TINY = ["--num-steps", "6", "--batch-size", "2", "--num-attempts", "2", "--max-new-tokens", "5"]
+TINY = ["--num-steps", "4", "--batch-size", "2", "--num-attempts", "2", "--max-new-tokens", "5"]
 TINY += ["--max-prompt-tokens", "256", "--heldout-tasks", "1", "--threads", "1"]
 TINY += ["--dtype", "float32", "--checkpoint-every", "2", "--heldout-path", ""]
 # all answers of random weights earn the same; paying for entropy moves the weights nevertheless
-TINY += ["--entropy-coef", "0.1", "--learning-rate", "0.01", "--buffer-cap", "5"]
+TINY += ["--entropy-coef", "0.1", "--learning-rate", "0.01", "--buffer-cap", "3"]
 
 
 class Inventive(Sampler):

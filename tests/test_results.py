@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import base, learning  # noqa: E402
+from benchmarks import base, learner, learning, performance, step  # noqa: E402
 from benchmarks.parsers import PARSERS  # noqa: E402
 
 
@@ -45,3 +45,32 @@ def test_every_parser_was_fuzzed_and_none_raised_what_it_does_not_document():
     assert fuzz["crashes"] == sum(len(row["crashes"]) for row in rows) == 0
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert f"{fuzz['inputs']:,}\ntexts without" in readme
+
+
+def test_what_is_said_about_kills_is_recorded():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    found = results("kills.json")
+    said = re.findall(r"(\d+) of (\d+)", readme.partition("SIGKILL")[2].partition("##")[0])
+    recorded = [found["full weights"], found["adapter"]]
+    assert [tuple(map(int, pair)) for pair in said] == [
+        (row["kills_in_runs_bit_for_bit_equal"], row["kills"]) for row in recorded
+    ]
+    for row in recorded:
+        assert row["kills"] == sum(len(run["kills"]) for run in row["runs"])
+        equal = [len(run["kills"]) for run in row["runs"] if run["differs_in"] == []]
+        assert row["kills_in_runs_bit_for_bit_equal"] == sum(equal)
+        assert row["kills_while_a_checkpoint_was_written"] >= 5
+
+
+def test_the_page_on_performance_is_drawn_from_the_records():
+    assert performance.PAGE.read_text(encoding="utf-8") == performance.page(performance.load())
+
+
+def test_recorded_ratios_follow_from_what_was_measured():
+    found = performance.load()
+    assert found["step"]["ratios"] == step.ratios(found["step"])
+    assert found["learner"]["ratios"] == learner.ratios(found["learner"])
+    for row in found["sampler"]["rows"]:
+        speeds = [row[who]["tokens_per_second"] for who in ("sampler", "generate")]
+        assert row["ratio"] == round(speeds[0] / speeds[1], 2)
+        assert speeds[1] == max(row["generate_by_batch"].values())
