@@ -9,7 +9,7 @@ MACHINE_RULES = (
         "entropy_collapse",
         machine.entropy_ratio,
         threshold=machine.FALLEN,
-        healthy=0.61,
+        healthy=0.57,
         why="learning takes some entropy, not most of it",
         sentence="Entropy has fallen to {share} of its first level.",
         advice=(
@@ -22,7 +22,7 @@ MACHINE_RULES = (
         "low_entropy",
         machine.low_entropy,
         threshold=0.05,
-        healthy=0.17,
+        healthy=0.16,
         why="nats a token: almost every token is certain",
         sentence="Entropy is {value:.3f} nats a token, nearly none.",
         advice=(
@@ -48,7 +48,7 @@ MACHINE_RULES = (
         "kl_runaway",
         machine.kl,
         threshold=0.3,
-        healthy=0.073,
+        healthy=0.067,
         why="nats a token: several times what healthy runs move",
         sentence="The KL to the base is {value:.2f} nats a token.",
         advice=(
@@ -60,7 +60,7 @@ MACHINE_RULES = (
         "gradient_explosion",
         machine.gradient_ratio,
         threshold=5.0,
-        healthy=1.3,
+        healthy=1.4,
         why="medians of five steps hardly move",
         sentence="The gradient norm is {value:.1f} times that of the first steps.",
         advice="lower --learning-rate or --max-grad-norm.",
@@ -98,7 +98,7 @@ MACHINE_RULES = (
         "sampler_gap",
         machine.rounded_gap,
         threshold=0.05,
-        healthy=0.00087,
+        healthy=0.0025,
         why="a quarter of the clip range of 0.2",
         sentence="Sampler and learner differ by {value:.2g} in the log-probability of a token.",
         advice=(
@@ -111,7 +111,7 @@ MACHINE_RULES = (
         "memory_growth",
         machine.memory_slope,
         threshold=0.2,
-        healthy=0.11,
+        healthy=0.03,
         why="lengths and buffer grow, but not memory by a fifth in so few steps",
         sentence=(
             "Memory ({place}) grew by {value:.0%} of its level after warming up in {slope} steps."
@@ -126,7 +126,7 @@ MACHINE_RULES = (
         "memory_doubled",
         machine.memory_ratio,
         threshold=2.0,
-        healthy=1.2,
+        healthy=1.0,
         why="slow leaks show late",
         sentence="Memory ({place}) is {value:.1f} times its level after warming up.",
         advice=(
@@ -138,7 +138,7 @@ MACHINE_RULES = (
         "step_time",
         machine.step_time,
         threshold=3.0,
-        healthy=1.7,
+        healthy=1.8,
         why="longer answers double it",
         sentence="Steps take {value:.1f} times as long as the first ones.",
         advice=(

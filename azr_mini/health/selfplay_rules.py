@@ -16,7 +16,7 @@ SELFPLAY_RULES = (
         "dead_proposer",
         partial(share, prefix="valid_rate/", role="propose/"),
         threshold=0.1,
-        healthy=0.72,
+        healthy=0.85,
         why="the solve batch is then made of old tasks",
         sentence="{share} of the {type} proposals of {steps} were valid.",
         advice=(
@@ -31,7 +31,7 @@ SELFPLAY_RULES = (
         "malformed_proposals",
         signal.malformed_proposals,
         threshold=0.5,
-        healthy=0.24,
+        healthy=0.11,
         why="the format then decides most rewards, not the task",
         sentence=(
             "{share} of the {type} proposals of {steps} did not parse, though they were not cut."
@@ -46,7 +46,7 @@ SELFPLAY_RULES = (
         "duplicates",
         partial(share, prefix="duplicate_rate/", role="propose/"),
         threshold=0.3,
-        healthy=0.025,
+        healthy=0.031,
         why="three in ten, where healthy proposers hardly repeat themselves",
         sentence="{share} of the {type} proposals of {steps} repeat a known task.",
         advice=(
@@ -58,7 +58,7 @@ SELFPLAY_RULES = (
         "equal_proposals",
         signal.equal_proposals,
         threshold=0.5,
-        healthy=0.0,
+        healthy=0.1,
         why="every other step gives the proposer no gradient",
         sentence=(
             "In {share} of {steps} every {type} proposal earned the same, so none was preferred."
@@ -73,7 +73,7 @@ SELFPLAY_RULES = (
         "nothing_to_learn",
         signal.learnable,
         threshold=0.1,
-        healthy=0.38,
+        healthy=0.36,
         why="nine in ten tasks are solved never or always, and pay nobody",
         sentence=(
             "{share} of the new tasks of {steps} were solved by some attempts but not by all."
@@ -89,7 +89,7 @@ SELFPLAY_RULES = (
         "proposer_at_its_best",
         signal.of_best_reward,
         threshold=0.85,
-        healthy=0.53,
+        healthy=0.49,
         why="nobody knows for every task that exactly one attempt will solve it",
         sentence="The {type} proposer earned {share} of the best possible reward in {steps}.",
         advice=(
@@ -102,7 +102,7 @@ SELFPLAY_RULES = (
         "buffer_stalled",
         signal.buffer_growth,
         threshold=0,
-        healthy=115,
+        healthy=136,
         why="one task would do to show that proposals still arrive",
         sentence="No {type} task joined the buffer in {steps}.",
         advice=(
@@ -132,7 +132,7 @@ SELFPLAY_RULES = (
         "unsolved_tasks",
         signal.unsolved,
         threshold=signal.MOST,
-        healthy=0.66,
+        healthy=0.72,
         why="most of the tasks teach nothing",
         sentence=(
             "At least {share} of the {type} tasks of {steps} were solved by no attempt, "
@@ -147,9 +147,9 @@ SELFPLAY_RULES = (
     Rule(
         "too_easy_tasks",
         signal.all_solved,
-        threshold=signal.MOST,
-        healthy=0.46,
-        why="most of the tasks teach nothing",
+        threshold=0.6,
+        healthy=0.49,
+        why="six in ten teach nothing; a frozen proposer's tasks come near a half",
         sentence="At least {share} of the {type} tasks of {steps} were solved by every attempt.",
         advice=(
             "such tasks teach nothing: train the proposer (it is paid for harder ones), "
@@ -172,7 +172,7 @@ SELFPLAY_RULES = (
         "malformed_answers",
         signal.malformed_answers,
         threshold=0.3,
-        healthy=0.034,
+        healthy=0.016,
         why="the format then decides much of the gradient, not the answer",
         sentence=(
             "{share} of the {type} answers of {steps} were malformed, though they were not cut."
@@ -204,7 +204,7 @@ SELFPLAY_RULES = (
         "truncation",
         partial(share, prefix="completion_length/", suffix="/truncated"),
         threshold=signal.CUT,
-        healthy=0.0039,
+        healthy=0.0031,
         why="one in ten: then the 90th percentile is the limit",
         sentence="{share} of the completions of {place} in {steps} were cut at the limit.",
         advice=(
@@ -216,7 +216,7 @@ SELFPLAY_RULES = (
         "near_limit",
         signal.near_limit,
         threshold=0.9,
-        healthy=0.35,
+        healthy=0.32,
         why="what grows further is cut",
         sentence="One in ten completions of {place} uses {share} or more of --max-new-tokens.",
         advice="raise --max-new-tokens before answers are cut.",
@@ -225,7 +225,7 @@ SELFPLAY_RULES = (
         "length_explosion",
         partial(ratio, prefix="completion_length/", suffix="/mean"),
         threshold=3.0,
-        healthy=2.0,
+        healthy=1.9,
         why="learning to think doubles lengths",
         sentence="Completions of {place} are {value:.1f} times as long as in the first steps.",
         advice=(
