@@ -2,6 +2,7 @@
 
     python benchmarks/step.py                    # ten steps, a few minutes on two cores
     python benchmarks/step.py --before REVISION  # the same steps by an earlier commit, in turns
+    python benchmarks/step.py --before REVISION --busy 1  # and few steps beside a busy loop
 
 The parts of a step are its two generations, its executor calls and its update, each run again alone
 with the weights and the inputs that it had: what is left is reading, rewarding and keeping. With
@@ -141,6 +142,18 @@ def compare(revision: str, num_steps: int, rounds: int) -> dict:
     return {"revision": revision, "turns": turns}
 
 
+def compare_busy(revision: str, num_steps: int, loops: int) -> dict:
+    """A few steps of each version while other processes, `loops` of them, do nothing but count."""
+    words = [sys.executable, "-c", "while True: pass"]
+    burning = [subprocess.Popen(words) for _ in range(loops)]
+    try:
+        return compare(revision, num_steps, rounds=1) | {"loops": loops}
+    finally:
+        for process in burning:
+            process.kill()
+            process.wait()
+
+
 def total(steps: list[dict[str, float]]) -> float:
     """Seconds of all phases of all steps."""
     return sum(step[f"time/{phase}"] for step in steps for phase in PHASES)
@@ -155,6 +168,9 @@ def ratios(record: dict) -> dict[str, float]:
     if "before" in record:
         turns = [total(turn["now"]) / total(turn["before"]) for turn in record["before"]["turns"]]
         found["now_over_before"] = round(statistics.median(turns), 3)
+    if "busy" in record:
+        (turn,) = record["busy"]["turns"]
+        found["now_over_before_busy"] = round(total(turn["now"]) / total(turn["before"]), 3)
     return found
 
 
@@ -163,12 +179,15 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--before", metavar="REVISION", help="an earlier commit to compare with")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--busy", type=int, metavar="LOOPS", help="busy loops beside a few steps")
     parser.add_argument("--out", type=Path, default=RESULTS / "step.json")
     options = parser.parse_args()
     record = header("step.py")
     record["parts"] = measure_parts(options.steps)
     if options.before:
         record["before"] = compare(options.before, options.steps, options.rounds)
+    if options.before and options.busy:
+        record["busy"] = compare_busy(options.before, 3, options.busy)
     record["ratios"] = ratios(record)
     print(record["ratios"])
     write(options.out, record)

@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import base, learner, learning, performance, step  # noqa: E402
+from benchmarks import base, executor, learner, learning, performance, step  # noqa: E402
 from benchmarks.parsers import PARSERS  # noqa: E402
 
 
@@ -70,6 +70,7 @@ def test_recorded_ratios_follow_from_what_was_measured():
     found = performance.load()
     assert found["step"]["ratios"] == step.ratios(found["step"])
     assert found["learner"]["ratios"] == learner.ratios(found["learner"])
+    assert found["executor"]["ratios"] == executor.ratios(found["executor"])
     for row in found["sampler"]["rows"]:
         speeds = [row[who]["tokens_per_second"] for who in ("sampler", "generate")]
         assert row["ratio"] == round(speeds[0] / speeds[1], 2)
