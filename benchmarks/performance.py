@@ -163,10 +163,10 @@ a prototype, before the change was made.
 {tables["changes"]}
 
 The second change is no gain on two idle cores: the update is as fast as before, and sampling on one
-thread gives back a part of what its own forward pass won, which is why a whole step misses its
-target. It is kept because of busy machines: two threads in every operation wait for each other thousands of times a second, and where
-another program takes one of the two cores each wait lasts until that program is interrupted. On
-machines with four cores or more, two threads share the operations.
+thread gives back a part of what its own forward pass won. It is kept because of busy machines: two
+threads in every operation wait for each other thousands of times a second, and where another
+program takes one of the two cores each wait lasts until that program is interrupted. On machines
+with four cores or more, two threads share the operations.
 
 What was tried and not kept:
 
