@@ -1,9 +1,9 @@
 """Where the cores of a CPU go: into one operation, or onto micro-batches of their own.
 
 The operations of a small model take microseconds. Threads that share them wait for each other more
-often than they compute, and where another program takes a core they wait ten times as long. Whole
-micro-batches share well, and since their results are added in order, the number of threads changes
-no bit.
+often than they compute, and where another program takes a core each wait lasts until that program
+is interrupted. Whole micro-batches hardly wait, and since their results are added in order, the
+number of threads changes no bit.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The forward pass of generation: a model's own arithmetic in a quarter of the operations.
+"""The forward pass of generation: a model's own arithmetic in fewer operations.
 
 A decoding step moves few numbers through many operations, so their count is its time. Here matrices
 that read the same input are one, weights are cast once a generation, and nothing is kept for a
@@ -16,8 +16,8 @@ from azr_mini.policy import Policy
 
 ARCHITECTURES = ("llama", "qwen2", "qwen3")
 COPIED_PARAMETERS = 10**9  # the weights of a larger model are not held twice
-# oneDNN's bfloat16 product costs 40 microseconds and more however small it is; a float32 product of
-# the same rounded numbers costs 10 for so few rows, while its matrix stays in the caches
+# oneDNN's bfloat16 product has a price however small it is; for so few rows a float32 product of
+# the same rounded numbers costs a fraction of it
 FEW_ROWS, SMALL_MATRIX = 16, 2**20
 
 
@@ -50,7 +50,7 @@ def is_supported(config) -> bool:
 
 
 class Decoder:
-    """The weights of a Llama, Qwen2 or Qwen3 model, laid out for decoding."""
+    """The weights of a Llama, Qwen2 or Qwen3 model as they were when it was made."""
 
     def __init__(self, model, dtype: torch.dtype) -> None:
         self.dtype, self.body = dtype, model.model

@@ -60,7 +60,7 @@ class EvaluateOptions:
     device: str | None = None
     """cpu or cuda; by default a GPU if there is one."""
     threads: int = 2
-    """CPU threads of torch."""
+    """Cores to use; the operations of a small model take at most every second one."""
     json: Path | None = None
     """File to write the result to."""
     against: Path | None = None

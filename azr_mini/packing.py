@@ -210,7 +210,7 @@ def dense_attention(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor,
     (E, 1, L, T); returns (E, H, L, D).
     """
     if queries.device.type == "cpu" and queries.dtype is torch.bfloat16:
-        # two plain products with their gradients take a third to two thirds of the fused kernel
+        # forward and backward, two plain products are faster than the fused kernel here
         scaling = queries.shape[-1] ** -0.5 if scaling is None else scaling
         scores = torch.matmul(queries * scaling, keys.transpose(2, 3)) + mask
         return torch.matmul(torch.softmax(scores, dim=-1), values)

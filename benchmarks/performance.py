@@ -171,9 +171,9 @@ with four cores or more, two threads share the operations.
 What was tried and not kept:
 
 - Fewer attempts that share a prompt in the learner, because attention grows with the square of an
-  entry: expected to pay, made no difference between half and three times today's cost of a pair.
+  entry: expected to pay, made no difference.
 - Two Python threads, each generating half of the prompts: no gain, each half has its own long tail.
-- The learner through the sampler's forward pass: a tenth of the update. The model's own code stays.
+- The learner through the sampler's forward pass: a small gain. The model's own code stays.
 - Larger thresholds of the C library's allocator: no difference.
 """
 

@@ -1,6 +1,6 @@
 """A long run: does a step at the end cost what a step at the beginning did?
 
-    python benchmarks/soak.py               # 1,000 steps at a quarter of the batch, half an hour
+    python benchmarks/soak.py               # 1,000 steps at a quarter of the batch
     python benchmarks/soak.py --draw        # only the figure, from the recorded result
 
 Trains the nano model with the command line, checkpoints included, then times the buffer's
