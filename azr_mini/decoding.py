@@ -144,7 +144,7 @@ def rotation(rotary: nn.Module, positions: Tensor) -> tuple[Tensor, Tensor]:
     is negative.
     """
     angles = positions[:, None] * rotary.inv_freq  # (N, D / 2)
-    cos, sin = angles.cos() * rotary.attention_scaling, angles.sin() * rotary.attention_scaling
+    cos, sin = angles.cos(), angles.sin()  # their scaling is 1 in the types that are supported
     return torch.cat([cos, cos], -1)[:, None], torch.cat([-sin, sin], -1)[:, None]
 
 
