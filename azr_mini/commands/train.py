@@ -59,7 +59,7 @@ def train(arguments: list[str]) -> int:
 
 def _train_options(arguments: list[str]):
     """The options, on top of the preset or of the run to be resumed; and that run, or None."""
-    from azr_mini.runs import Run, require_free
+    from azr_mini.runs import Run, next_folder, require_free
 
     name, folder = (_value_of(flag, arguments) for flag in ("--preset", "--run"))
     start, run = preset(name or "nano"), None
@@ -73,7 +73,7 @@ def _train_options(arguments: list[str]):
         run.check_same(options.config)
         run.lock()
         return options, run
-    options = dataclasses.replace(options, run=options.run or _next_folder(options.preset))
+    options = dataclasses.replace(options, run=options.run or next_folder(options.preset))
     require_free(options.run)
     return options, None
 
@@ -86,11 +86,6 @@ def _value_of(flag: str, arguments: list[str]) -> str | None:
         if word.startswith(flag + "="):
             return word.partition("=")[2]
     return None
-
-
-def _next_folder(name: str) -> Path:
-    folders = (Path("runs", f"{name}-{number}") for number in itertools.count(1))
-    return next(folder for folder in folders if not folder.exists())
 
 
 def _open_or_create(run, folder: Path, config: Config):
