@@ -91,6 +91,9 @@ LIGHT += [
     "presets",
     "sandbox",
     "evaluate.intervals",
+    "viz.diagram",
+    "viz.exams",
+    "viz.groups",
 ]
 
 
