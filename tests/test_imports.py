@@ -92,6 +92,9 @@ LIGHT += [
     "presets",
     "sandbox",
     "evaluate.intervals",
+    "viz.diagram",
+    "viz.exams",
+    "viz.groups",
 ]
 
 

@@ -10,15 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from azr_mini.tasks import Role, TaskType
+from azr_mini.tasks import Role
+from azr_mini.viz.colours import COLOURS as COLOURS
+from azr_mini.viz.colours import OTHER_COLOURS as OTHER_COLOURS
 
-# Okabe and Ito's palette, which readers with any kind of colour vision can tell apart.
-COLOURS = {
-    TaskType.DEDUCTION: "#0072B2",
-    TaskType.ABDUCTION: "#D55E00",
-    TaskType.INDUCTION: "#009E73",
-}
-OTHER_COLOURS = ("#E69F00", "#56B4E9", "#CC79A7", "#F0E442", "#7F7F7F", "#333333")
 LINES = {Role.PROPOSE: "--", Role.SOLVE: "-"}
 ROLE_NAMES = {Role.PROPOSE: "proposer", Role.SOLVE: "solver"}
 PANEL = (3.7, 2.5)  # inches
