@@ -30,7 +30,7 @@ LAYERS = [
     ["files", "environment"],
     ["checkpoints", "locking", "records"],
     ["runs"],
-    ["evaluate", "health"],
+    ["evaluate", "health", "keeping", "progress", "reading"],
     ["viz", "metrics", "diagnose"],
     ["nano"],
     ["doctor", "options", "exercises"],
