@@ -30,6 +30,7 @@ LAYERS = [
     ["files", "environment"],
     ["checkpoints", "locking", "records"],
     ["runs"],
+    ["recorded"],
     ["evaluate", "health"],
     ["viz", "metrics", "diagnose"],
     ["nano"],
