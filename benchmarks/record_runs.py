@@ -85,8 +85,8 @@ def config_of(words: tuple[str, ...] | list[str]) -> Config:
 
 def train_command(name: str, threads: int) -> list[str]:
     """The words after `python` that train a run anew."""
-    options = [*RECIPES[name].options, "--threads", str(threads)]
-    return ["-m", "azr_mini", "train", "--run", f"runs/recorded/{name}", *options]
+    folder, options = os.path.relpath(RUNS / name, ROOT), RECIPES[name].options
+    return ["-m", "azr_mini", "train", "--run", folder, *options, "--threads", str(threads)]
 
 
 def finished(run: Run) -> bool:
