@@ -130,7 +130,8 @@ def train_all(names: list[str], jobs: int, done: Callable[[str], None]) -> None:
     try:
         while waiting or running:
             while waiting and len(running) < jobs:
-                running[waiting[0]] = start(waiting.pop(0), threads)
+                name = waiting.pop(0)
+                running[name] = start(name, threads)
             for name in [name for name, process in running.items() if process.poll() is not None]:
                 if status := running.pop(name).returncode:
                     raise RuntimeError(f"{name} ended with status {status}: see {RUNS / name}.log")
