@@ -70,5 +70,5 @@ def test_without_a_sandbox_it_says_which_layer_is_missing_and_what_unsafe_means(
     broken += "lab.Executor = partial(lab.Executor, _skip=('seccomp',))\n"
     text, stopped = run_cells(broken + "lab.start('validate')")
     assert stopped and "Traceback" not in text
-    for word in ("seccomp", "unsafe=True", "delete your files"):
+    for word in ("open a socket", "unsafe=True", "delete your files"):
         assert word in text
