@@ -182,9 +182,9 @@ One thread; in a run the micro-batches are computed side by side.
 
 ## A long run
 
-{len(long["steps"]):,} steps with a quarter of the tasks, beside other programs on the same two cores,
-which is what moves the seconds. Completions grow longer as the model learns to think, so the price
-of a token is what should not grow.
+{len(long["steps"]):,} steps with a quarter of the tasks, beside other programs on the same two
+cores, which is what moves the seconds. Completions grow longer as the model learns to think, so the
+price of a token is what should not grow.
 
 ```
 {long["train"]}
