@@ -20,6 +20,7 @@ COLOURS = {
     TaskType.INDUCTION: "#009E73",
 }
 OTHER_COLOURS = ("#E69F00", "#56B4E9", "#CC79A7", "#F0E442", "#7F7F7F", "#333333")
+UP_COLOUR, DOWN_COLOUR = "#56B4E9", "#E69F00"  # of what an update makes likelier, less likely
 GREY = "#8C8C8C"  # of what is only there to be compared with
 LINES = {Role.PROPOSE: "--", Role.SOLVE: "-"}
 ROLE_NAMES = {Role.PROPOSE: "proposer", Role.SOLVE: "solver"}
