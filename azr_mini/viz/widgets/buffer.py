@@ -21,7 +21,7 @@ def buffer_browser(
         options=[("all", None), *((t.value, t) for t in TaskType)], description="type"
     )
     contains = ipywidgets.Text(description="program contains", style=WIDE)
-    place = ipywidgets.BoundedIntText(1, 1, 1, description="page", style=WIDE)
+    place = ipywidgets.BoundedIntText(1, 1, 1, description="page number", style=WIDE)
 
     def chosen() -> list[Task]:
         return [
