@@ -51,7 +51,7 @@ def follow(
     if interrupts.asked and run.step < num_steps:
         page.say(f"{line}\n{how_to_go_on(run, num_steps)}")
     else:
-        page.say(f"{line}\nall {run.step} steps are saved in {run.folder}")
+        page.say(f"{line}\n{run.step} of {num_steps} steps are done and saved in {run.folder}")
     page.draw()
 
 
@@ -61,7 +61,7 @@ def how_to_go_on(run: Run, num_steps: int) -> str:
 
     run = Run.open({str(run.folder)!r})
     state = run.state()
-    run.rewind()
+    run.rewind()  # and give train the same functions as before, if you gave it any
     for step in follow(train(run.config, state, executor), run, state, num_steps={num_steps}):
         pass
 """
