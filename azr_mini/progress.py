@@ -45,7 +45,7 @@ class Pace:
         self._began = time.perf_counter()
 
     def eta(self, steps_left: int) -> str:
-        """To be called after each step: "ETA 12 min", or "" if none is left or too few were seen."""
+        """To be called after each step: "ETA 12 min", or "" after few steps and the last."""
         now = time.perf_counter()
         self._times.append(now - self._began)
         self._began = now

@@ -117,6 +117,7 @@ def test_the_sample_browser_filters_and_steps_through(run):
     parts = everything(sample_browser(run))
     page, number = parts["page"], parts["number"]
     everyone = rollouts_of(run, 2)
+    assert [parts[name].label for name in ("role", "type", "reward")] == ["both", "all", "any"]
     assert f"1 of {len(everyone)} rollouts" in page.value
     parts["step"].value, parts["role"].value = 0, Role.SOLVE
     parts["type"].value, parts["reward"].value = TaskType.ABDUCTION, "below 0"
