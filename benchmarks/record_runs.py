@@ -114,9 +114,13 @@ def start(name: str, threads: int) -> subprocess.Popen:
 
 
 def commit() -> str:
-    """The commit of the code, marked if tracked files differ from it."""
-    words = ["git", "describe", "--always", "--dirty", "--exclude=*", "--abbrev=12"]
-    return subprocess.check_output(words, cwd=ROOT, text=True).strip()
+    """The commit of the code, marked if what a run depends on differs from it."""
+    paths = ["azr_mini", "data", ":!data/recorded_runs"]
+    head, changes = (
+        subprocess.check_output(["git", *words], cwd=ROOT, text=True).strip()
+        for words in (["rev-parse", "--short=12", "HEAD"], ["status", "--porcelain", "--", *paths])
+    )
+    return head + ("-dirty" if changes else "")
 
 
 def train_all(names: list[str], jobs: int, done: Callable[[str], None]) -> None:
@@ -187,7 +191,7 @@ def record(run: Run, folder: Path, about: str, command: str, commits: list[str])
         "command": command,
         "seed": run.config.seed,
         "date": made.isoformat(timespec="seconds"),
-        "hardware": hardware() | {"load_average": round(os.getloadavg()[2], 2)},
+        "hardware": hardware(),
         "python": run.record["python"],
         "versions": run.record["versions"],
         "seconds": round(float(metrics.filter(regex="^time/").sum().sum())),
