@@ -5,8 +5,8 @@
 
 Each is trained through the command line in runs/recorded/NAME. Stop it at any moment: the next call
 goes on with what is unfinished and trains nothing twice. Then the small folder is written: config,
-rounded metrics, held-out evaluations, buffer, the rollouts of some whole steps, and how it was
-made. Also draws docs/recorded_runs.md.
+rounded metrics, held-out evaluations, the rollouts of some whole steps, and how it was made. Also
+draws docs/recorded_runs.md.
 """
 
 import argparse
@@ -178,9 +178,8 @@ def record(run: Run, folder: Path, about: str, command: str, commits: list[str])
     shutil.copyfile(run.folder / "config.json", new / "config.json")
     if (run.folder / HELDOUT).exists():
         shutil.copyfile(run.folder / HELDOUT, new / HELDOUT)
-    for name in (METRICS, "buffer.jsonl"):
-        rows = json_lines(run.folder / name)
-        write_gzip(new / f"{name}.gz", [b"".join(json_line(rounded(row)) for row in rows)])
+    lines = [json_line(rounded(row)) for row in json_lines(run.folder / METRICS)]
+    write_gzip(new / f"{METRICS}.gz", [b"".join(lines)])
     members = list(gzip_members(run.folder / ROLLOUTS))
     steps = sample(members, ROLLOUT_BYTES)
     write_gzip(new / ROLLOUTS, [members[step] for step in steps])
@@ -283,7 +282,6 @@ The options are those of `python -m azr_mini train`; everything else has its def
 | `metrics.jsonl.gz` | every step; floats have 6 significant digits |
 | `rollouts.jsonl.gz` | the whole rollouts of some steps, spread evenly over the run |
 | `heldout.jsonl` | 200 held-out tasks of each type before and after, sampled and greedy |
-| `buffer.jsonl.gz` | the tasks in the buffer at the end |
 | `record.json` | how it was made, the steps with rollouts, sha256 of every other file |
 
 The last column of the table above is the sha256 of `record.json`, which covers the whole folder.
@@ -291,7 +289,7 @@ The last column of the table above is the sha256 of `record.json`, which covers 
 ```python
 from azr_mini.recorded import origin, recorded
 
-run = recorded("live-0")  # a Run: .metrics, .config, .rollouts, .heldout, .buffer
+run = recorded("live-0")  # a Run: .metrics, .config, .rollouts, .heldout
 origin("live-0")["command"]
 ```
 
