@@ -40,7 +40,7 @@ from azr_mini.runs import HELDOUT, METRICS, RECORD, ROLLOUTS, Run, is_run  # noq
 RUNS = ROOT / "runs/recorded"
 PAGE = ROOT / "docs/recorded_runs.md"
 RECORDED = ROOT / "data/recorded_runs"
-ROLLOUT_BYTES = 180_000  # for the sample of rollouts in a recorded run
+ROLLOUT_BYTES = 200_000  # for the sample of rollouts in a recorded run
 SECONDS_BETWEEN_LINES = 60
 
 
