@@ -1,6 +1,7 @@
 """A run folder: what was asked, what happened, and a checkpoint from which it goes on exactly."""
 
 import gzip
+import itertools
 import json
 import os
 from collections.abc import Iterator
@@ -247,6 +248,12 @@ def require_free(folder: Path) -> None:
             f"run folder {folder} exists and nothing in it was changed: "
             "continue it with --resume or name another folder with --run"
         )
+
+
+def next_folder(name: str) -> Path:
+    """The first of runs/NAME-1, runs/NAME-2, ... that does not exist."""
+    folders = (Path("runs", f"{name}-{number}") for number in itertools.count(1))
+    return next(folder for folder in folders if not folder.exists())
 
 
 def is_run(folder: Path | str) -> bool:
