@@ -74,14 +74,20 @@ def test_a_grader_of_abduction(executor):
         return output is not None and ast.literal_eval(output) == ast.literal_eval(task.outputs[0])
 
     def splices(task, text):
-        test = f"{task.program}\ndef g(a):\n    return f({text}) == {task.outputs[0]}"
-        return run(test.replace("f(", "h(").replace("def g(", "def f("), "0") == "True"
+        program = task.program.replace("def f(", "def g(")
+        return run(f"{program}\ndef f(a):\n    return g({text})", "0") == task.outputs[0]
+
+    def splices_no_sum(task, text):
+        return "+" not in text and splices(task, text)
+
+    def splices_no_bracket(task, text):
+        return ") or (" not in text and splices(task, text)
 
     def runs_at_all(task, text):
         return run(task.program, text) is not None
 
     assert said(check_abduction_grader, honest) is True
-    for cheap in (compares, python_equality, splices, runs_at_all):
+    for cheap in (compares, python_equality, splices_no_sum, splices_no_bracket, runs_at_all):
         assert said(check_abduction_grader, cheap) is False, cheap.__name__
     assert said(check_abduction_grader, lambda task, text: ...) is None
     assert said(check_abduction_grader, ...) is None
