@@ -19,7 +19,7 @@ SORTING = Task(
     SORT,
     ("[3, 1, 2]", "[9, 7]", "[2, 2, 1]", "[1, 2]", "[5, 4, 6, 0]", "[]"),
     ("[1, 2, 3]", "[7, 9]", "[1, 2, 2]", "[1, 2]", "[0, 4, 5, 6]", "[]"),
-    message="smallest first",
+    message="sort",
     num_visible=3,
 )
 ALWAYS_EQUAL = "type('Yes', (), {'__eq__': lambda self, other: True})()"
