@@ -145,6 +145,7 @@ def test_token_texts_add_up_to_the_completion(run):
     ids = build_tokenizer().encode(text)
     tokens = token_texts(run)(ids)
     assert len(tokens) == len(ids) > 5 and "".join(tokens) == text
+    assert token_texts(run)([1]) == ["<eos>"]  # it is trained, so it is shown
 
 
 def test_without_a_tokenizer_on_this_disk_tokens_have_no_texts(tmp_path):
