@@ -1,4 +1,5 @@
-# `make train` is the whole experiment, `make test` every test. Both make .venv first.
+# `make train` is the whole experiment, `make lab` the notebooks, `make test` every test. Each makes
+# .venv first.
 #   make train ARGS="--seed 1 --run runs/seed1"     any option of `python -m azr_mini train`
 #   make test TORCH_INDEX=URL                        take torch from the index PyTorch's install page names
 #   make test PYTHON=python3.12                      another interpreter, 3.11 or newer
@@ -11,9 +12,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: train test test-fast lint
+.PHONY: train lab test test-fast lint
 train: $(READY)
 	$(BIN)/python -m azr_mini train $(ARGS)
+
+lab: $(READY)
+	$(BIN)/jupyter lab notebooks/00_absolute_zero_in_five_minutes.ipynb $(ARGS)
 
 test: $(READY)
 	$(BIN)/python -m pytest -rs $(ARGS)

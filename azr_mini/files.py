@@ -1,6 +1,7 @@
 """Files of a run: appended to, read while they grow, or written whole; torn ends are left out."""
 
 import errno
+import io
 import json
 import math
 import os
@@ -46,10 +47,16 @@ def _is_nan_or_infinite(value) -> bool:
 
 
 def json_lines(path: Path) -> Iterator[dict]:
-    """The records of a file, none if it is missing; ValueError that names a damaged line."""
-    if not path.exists():
-        return
-    with open(path, "rb") as lines:
+    """The records of a file, or else of the compressed PATH.gz, none if both are missing.
+
+    ValueError that names a damaged line.
+    """
+    if path.exists():
+        file = open(path, "rb")
+    else:
+        path = path.with_name(path.name + ".gz")
+        file = io.BytesIO(b"".join(gzip_members(path)))
+    with file as lines:
         for number, line in enumerate(lines, start=1):
             if not line.endswith(b"\n"):
                 return  # it is being written, or its writer was killed

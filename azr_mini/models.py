@@ -98,3 +98,10 @@ def _no_progress_bar() -> Iterator[None]:
     finally:
         if shown:
             logging.enable_progress_bar()
+
+
+def quiet_transformers() -> None:
+    """Switches off the bars that transformers shows for each file."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()

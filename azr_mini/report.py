@@ -1,7 +1,5 @@
 """What the command line shows, as text and tables; printing is left to the command line."""
 
-import operator
-import re
 from collections.abc import Iterable, Iterator
 
 from rich.table import Table
@@ -9,35 +7,6 @@ from rich.table import Table
 from azr_mini.diagnose import Finding as HealthFinding
 from azr_mini.doctor import Finding
 from azr_mini.evaluate.scores import Scores, gains
-from azr_mini.tasks import Role, TaskType
-
-
-def step_line(step, num_steps: int) -> str:
-    """One line about one step: solve rates, valid rates, rewards, lengths, time."""
-    metrics = step.metrics
-
-    def mean(key: str) -> float:
-        values = [metrics[k] for t in TaskType if (k := key.format(t.value)) in metrics]
-        return sum(values) / len(values) if values else float("nan")
-
-    solved = " ".join(
-        f"{t.value[:3]} {metrics.get(f'solve_rate/{t.value}', float('nan')):4.0%}" for t in TaskType
-    )
-    seconds = sum(value for key, value in metrics.items() if key.startswith("time/"))
-    return (
-        f"step {step.step + 1:>4}/{num_steps}  solved {solved}  valid {mean('valid_rate/{}'):4.0%}"
-        f"  reward {mean('reward/solve/{}'):+.2f}"
-        f"  thinks {mean('thinking_share/solve/{}'):4.0%}"
-        f"  tokens {mean('completion_length/solve/{}/mean'):3.0f}  {seconds:4.1f} s"
-    )
-
-
-def duration(seconds: float) -> str:
-    """A time for people: 45 s, 12 min, 3 h 20 min."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def gains_table(title: str, before: dict, after: dict) -> Table:
@@ -102,62 +71,3 @@ def warning_lines(findings: Iterable[HealthFinding]) -> Iterator[str]:
         for found in same:
             yield f"! {rule}: {found.sentence}"
         yield f"  {same[0].advice}"
-
-
-COMPARISONS = {
-    ">=": operator.ge,
-    "<=": operator.le,
-    ">": operator.gt,
-    "<": operator.lt,
-    "": operator.eq,
-}
-
-
-def select(
-    rollouts: Iterable[dict],
-    step: int | None = None,
-    role: Role | None = None,
-    type: TaskType | None = None,
-    reward: str | None = None,
-) -> Iterator[dict]:
-    """The rollouts of this step, role, type and reward, which is a number or such as ">0"."""
-    match = re.fullmatch(r"(>=|<=|>|<|)\s*([-+]?\d*\.?\d+)", reward or "0")
-    if match is None:
-        raise ValueError(f"reward is {reward!r}: give a number, or one after >, <, >= or <=")
-    compare, limit = COMPARISONS[match[1]], float(match[2])
-    for rollout in rollouts:
-        if (
-            (step is None or rollout["step"] == step)
-            and (role is None or rollout["role"] == role.value)
-            and (type is None or rollout["type"] == type.value)
-            and (reward is None or compare(rollout["reward"], limit))
-        ):
-            yield rollout
-
-
-def rollout_text(rollout: dict) -> str:
-    """One rollout as text: what was asked, what was written, what Python said, what it earned."""
-    detail = f" ({rollout['detail']})" if rollout["detail"] else ""
-    rate = rollout["solve_rate"]
-    solved = "" if rate is None else f"  solve rate {rate:.0%}"
-    who = f"{rollout['role']} {rollout['type']}"
-    lines = [
-        f"step {rollout['step']}  {who}: {rollout['verdict']}{detail}",
-        f"reward {rollout['reward']:+.3f}  advantage {rollout['advantage']:+.3f}{solved}  "
-        f"{len(rollout['completion_ids'])} tokens{', cut' if rollout['truncated'] else ''}",
-        "--- prompt",
-        rollout["prompt"],
-        "--- completion",
-        rollout["completion"],
-    ]
-    if rollout["task"]:
-        task = rollout["task"]
-        pairs = zip(task["inputs"], task["outputs"], strict=True)
-        lines += ["--- the task, outputs by Python", task["program"]]
-        lines += [f"f({given}) -> {output}" for given, output in pairs]
-    return printable("\n".join(lines))
-
-
-def printable(text: str) -> str:
-    """The text with control characters and lone surrogates spelled out: model text may hold any."""
-    return "".join(c if c == "\n" or c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -28,6 +28,7 @@ from azr_mini.tasks import Task, task_from_json
 
 METRICS, ROLLOUTS, HELDOUT = "metrics.jsonl", "rollouts.jsonl.gz", "heldout.jsonl"
 APPEND_ONLY = (METRICS, ROLLOUTS, HELDOUT)
+RECORD = "record.json"  # only a recorded run has one: it stays as it is
 
 
 class Run:
@@ -151,7 +152,12 @@ class Run:
     # ---- writing
 
     def lock(self) -> None:
-        """Keeps other processes from training into this folder; ValueError if one already does."""
+        """Keeps other processes from training into this folder.
+
+        ValueError if one already does, or if it is a recorded run.
+        """
+        if (self.folder / RECORD).exists():
+            raise ValueError(f"{self.folder} is a recorded run and stays as it is: start a new run")
         self._lock = self._lock or lock(self.folder)
 
     def append(self, step) -> None:

@@ -11,11 +11,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import changes, learner, step  # noqa: E402
+from benchmarks import changes, learner, soak, step  # noqa: E402
 from benchmarks.recording import RESULTS  # noqa: E402
 
 PAGE = ROOT / "docs" / "performance.md"
-NAMES = ("step", "profile", "changes", "sampler", "learner", "executor")
+NAMES = ("step", "profile", "changes", "sampler", "learner", "executor", "soak")
 
 
 def load() -> dict[str, dict]:
@@ -35,6 +35,7 @@ def targets(found: dict[str, dict]) -> list[str]:
     forks = [executor[f"cpu_per_run_in_c_forks_{name}"] for name in speeds]
     subprocess = [executor[f"speed_against_subprocess{end}"] for end in ("", "_isolated")]
     rows = {row["dtype"]: row["ratio"] for row in found["sampler"]["rows"]}
+    memory = soak.ratios(found["soak"])["memory"]
     steps, update = step.ratios(found["step"]), learner.ratios(found["learner"])
     lines = [
         ("sampler over `transformers.generate`, float32", "3 x", f"{rows['float32']:.2f} x"),
@@ -58,6 +59,7 @@ def targets(found: dict[str, dict]) -> list[str]:
             "at most 0.80",
             f"{steps['now_over_before']:.2f}",
         ),
+        ("memory at the end of a long run over step 100", "0.95 to 1.05", f"{memory:.3f}"),
     ]
     return ["| what | reach | reached |", "|---|---|---|"] + [
         f"| {what} | {reach} | {reached} |" for what, reach, reached in lines
@@ -91,6 +93,28 @@ def step_table(found: dict) -> list[str]:
     return [*lines, f"| the step | {1000 * whole:.0f} | |"]
 
 
+def soak_table(found: dict) -> list[str]:
+    """What a step, and each operation of its buffer, costs at the end over what it cost early."""
+    ratios = soak.ratios(found)
+    first, last = found["buffer"]
+    lines = ["| | step 100 | the end | ratio |", "|---|---|---|---|"]
+    for key, what, unit in (
+        ("memory", "resident memory, MB", 0),
+        ("seconds", "seconds a step", 2),
+        ("seconds_per_token", "milliseconds a completion token", 2),
+    ):
+        early, late = soak.medians(found, key)
+        lines.append(f"| {what} | {early:.{unit}f} | {late:.{unit}f} | {ratios[key]:.2f} |")
+    lines.append(f"| tasks in the buffer | {first['tasks']} | {last['tasks']} | |")
+    for name in first:
+        if name != "tasks":
+            lines.append(
+                f"| `{name}`, microseconds | {first[name]:.1f} | {last[name]:.1f} "
+                f"| {ratios[f'buffer_{name}']:.2f} |"
+            )
+    return lines
+
+
 def generation_table(found: dict) -> list[str]:
     """Decoding steps by how many rows still run."""
     lines = ["| running rows | decoding steps | tokens | ms a decoding step | share of the time |"]
@@ -118,13 +142,14 @@ def update_table(found: dict) -> list[str]:
 
 def page(found: dict[str, dict]) -> str:
     """docs/performance.md, every number from the records."""
-    machine = found["step"]["hardware"]
+    machine, long = found["step"]["hardware"], found["soak"]
     tables = {
         "targets": targets(found),
         "step": step_table(found["step"]),
         "generation": generation_table(found["profile"]),
         "update": update_table(found["profile"]),
         "changes": changes.table(found["changes"]),
+        "soak": soak_table(found["soak"]),
     }
     tables = {name: "\n".join(lines) for name, lines in tables.items()}
     return f"""# Performance: where the milliseconds go
@@ -154,6 +179,15 @@ many decoding steps move few rows, and there an operation costs the same however
 One thread; in a run the micro-batches are computed side by side.
 
 {tables["update"]}
+
+## A long run
+
+{len(long["steps"]):,} steps: `{long["train"]}`. Completions grow longer as the model learns to
+think, so the price of a token is what should not move.
+
+![Memory, seconds a step, milliseconds a token, tasks in the buffer](figures/soak.png)
+
+{tables["soak"]}
 
 ## What was changed, what was expected, what came of it
 

@@ -100,24 +100,29 @@ def microseconds(call, repeats: int = 2000, rounds: int = 5) -> float:
     return round(min(times), 2)
 
 
+COSTS = {  # of a step, from its row
+    "memory": lambda row: row["memory"],
+    "seconds": lambda row: row["seconds"],
+    "seconds_per_token": lambda row: 1000 * row["seconds"] / row["tokens"],
+}
+
+
+def medians(record: dict, key: str) -> tuple[float, float]:
+    """A cost of the steps around step 100, and of the last ones."""
+    steps = record["steps"]
+    parts = steps[EARLY - AROUND : EARLY + AROUND], steps[-2 * AROUND :]
+    early, late = (statistics.median(map(COSTS[key], part)) for part in parts)
+    return early, late
+
+
 def ratios(record: dict) -> dict[str, float]:
     """The end over step 100: medians over the steps around each."""
-    steps = record["steps"]
-    early, late = steps[EARLY - AROUND : EARLY + AROUND], steps[-2 * AROUND :]
-
-    def compare(value) -> float:
-        return round(statistics.median(map(value, late)) / statistics.median(map(value, early)), 3)
-
     first, last = record["buffer"]
     operations = {
         f"buffer_{name}": round(last[name] / first[name], 2) for name in first if name != "tasks"
     }
-    return {
-        "memory": compare(lambda row: row["memory"]),
-        "seconds": compare(lambda row: row["seconds"]),
-        "seconds_per_token": compare(lambda row: row["seconds"] / row["tokens"]),
-        **operations,
-    }
+    pairs = {key: medians(record, key) for key in COSTS}
+    return {key: round(late / early, 3) for key, (early, late) in pairs.items()} | operations
 
 
 def draw(record: dict) -> None:

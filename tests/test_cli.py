@@ -168,7 +168,7 @@ def test_show_filters_and_prints_text(capsys, tmp_path):
 
 
 def test_model_text_cannot_command_the_terminal():
-    from azr_mini.report import printable
+    from azr_mini.reading import printable
 
     assert printable("a\x1b[2J\x07\ud800\nb") == "a\\x1b[2J\\x07\\ud800\nb"
 

@@ -30,6 +30,7 @@ LAYERS = [
     ["files", "environment"],
     ["checkpoints", "locking", "records"],
     ["runs"],
+    ["recorded", "keeping", "progress", "reading"],
     ["evaluate", "health"],
     ["viz", "metrics", "diagnose"],
     ["nano"],
@@ -92,6 +93,9 @@ LIGHT += [
     "presets",
     "sandbox",
     "evaluate.intervals",
+    "viz.diagram",
+    "viz.exams",
+    "viz.groups",
 ]
 
 

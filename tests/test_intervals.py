@@ -5,7 +5,12 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from azr_mini.evaluate.intervals import bootstrap_mean, paired_bootstrap, pass_at_k
+from azr_mini.evaluate.intervals import (
+    bootstrap_mean,
+    crossed_bootstrap,
+    paired_bootstrap,
+    pass_at_k,
+)
 
 
 @pytest.mark.parametrize("num_samples", [1, 2, 5, 8])
@@ -58,3 +63,38 @@ def test_the_same_seed_gives_the_same_interval():
 def test_unpaired_tasks_are_refused():
     with pytest.raises(AssertionError):
         paired_bootstrap([np.ones((3, 2))], [np.ones((4, 2))])
+
+
+def test_with_one_run_only_the_tasks_are_drawn_again():
+    values = [np.random.default_rng(type).random(50) for type in range(3)]
+    one, other = bootstrap_mean(values), crossed_bootstrap([[row[None] for row in values]])
+    assert other.estimate == pytest.approx(one.estimate)
+    assert other.low == pytest.approx(one.low, abs=0.003)
+    assert other.high == pytest.approx(one.high, abs=0.003)
+
+
+def test_runs_that_differ_widen_the_interval_as_much_as_runs_vary():
+    values = np.random.default_rng(0).random(60)
+    same = np.stack([values] * 12)
+    apart = same + np.linspace(-1, 1, 12)[:, None]
+    spread = np.linspace(-1, 1, 12).std() / np.sqrt(12)
+    narrow, wide = crossed_bootstrap([[same]]), crossed_bootstrap([[apart]])
+    both = np.hypot((narrow.high - narrow.low) / 2, 1.96 * spread)
+    assert (wide.high - wide.low) / 2 == pytest.approx(both, rel=0.05)
+
+
+def test_tasks_that_two_arms_share_cancel():
+    easy = np.random.default_rng(0).random((1, 80))
+    found = crossed_bootstrap([[easy + 0.25], [easy]])
+    for value in (found.estimate, found.low, found.high):
+        assert value == pytest.approx(0.25)
+
+
+def test_the_crossed_interval_of_many_runs_covers_the_truth_about_as_often_as_it_says():
+    rng, covered = np.random.default_rng(2), 0
+    for trial in range(200):
+        ease, talent = rng.normal(0, 1, 40), rng.normal(0, 0.5, 10)
+        values = talent[:, None] + ease + rng.normal(0, 1, (10, 40))
+        interval = crossed_bootstrap([[values]], num_resamples=400, seed=trial)
+        covered += interval.low <= 0 <= interval.high
+    assert 0.88 <= covered / 200 <= 0.99

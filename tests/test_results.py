@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import base, executor, learner, learning, performance, step  # noqa: E402
+from benchmarks import base, executor, learner, learning, performance, soak, step  # noqa: E402
 from benchmarks.parsers import PARSERS  # noqa: E402
 
 
@@ -71,6 +71,7 @@ def test_recorded_ratios_follow_from_what_was_measured():
     assert found["step"]["ratios"] == step.ratios(found["step"])
     assert found["learner"]["ratios"] == learner.ratios(found["learner"])
     assert found["executor"]["ratios"] == executor.ratios(found["executor"])
+    assert found["soak"]["ratios"] == soak.ratios(found["soak"])
     for row in found["sampler"]["rows"]:
         speeds = [row[who]["tokens_per_second"] for who in ("sampler", "generate")]
         assert row["ratio"] == round(speeds[0] / speeds[1], 2)

@@ -1,10 +1,8 @@
-"""What every command uses: printing, reading options, Ctrl-C. Only commands print."""
+"""What every command uses: printing, reading options. Only commands print."""
 
 import contextlib
 import io
-import os
 import re
-import signal
 
 import tyro
 from rich.console import Console
@@ -41,32 +39,3 @@ def _first_paragraph(boxed: str) -> str:
     start = is_ruler.index(False)
     text = rows[start : is_ruler.index(True, start)]
     return re.sub(r"^Error parsing \w+: ", "", " ".join(text)).rstrip(".")
-
-
-class Interrupts:
-    """While it lasts, the first Ctrl-C or SIGTERM is only noted; the second raises."""
-
-    def __init__(self):
-        self.asked = False
-
-    def __enter__(self) -> "Interrupts":
-        self._before = {s: signal.signal(s, self._note) for s in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def __exit__(self, *_) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _note(self, number, frame) -> None:
-        if self.asked:
-            raise KeyboardInterrupt
-        self.asked = True
-        # not print: it may have been interrupted in the middle of itself
-        os.write(2, b"\nfinishing this step and saving; once more throws the step away\n")
-
-
-def quiet_transformers() -> None:
-    """Switches off the bars that transformers shows for each file."""
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich import progress
 
 from azr_mini import options as opt
-from azr_mini.commands.console import CONSOLE, PROGRAM, parse, quiet_transformers, say
+from azr_mini.commands.console import CONSOLE, PROGRAM, parse, say
 
 KINDS = ("sampled", "greedy")
 
@@ -22,6 +22,7 @@ def evaluate(arguments: list[str]) -> int:
     say(f"loading {options.model}")
     from azr_mini.cores import share_cores
     from azr_mini.environment import environment
+    from azr_mini.models import quiet_transformers
     from azr_mini.report import gains_table, scores_table
     from azr_mini.sandbox import Executor
 
@@ -81,7 +82,7 @@ def both_ways(
 ):
     """The scores on the held-out set at the temperature, and the greedy ones."""
     from azr_mini.evaluate.heldout import evaluate, first_of_each_type, load_heldout_tasks
-    from azr_mini.report import duration
+    from azr_mini.progress import duration
     from azr_mini.sampler import Sampler
 
     tasks = first_of_each_type(load_heldout_tasks(), limit)

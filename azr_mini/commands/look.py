@@ -22,7 +22,7 @@ def plot(arguments: list[str]) -> int:
 def show(arguments: list[str]) -> int:
     """Prints prompts, answers and verdicts of a run."""
     options = parse(opt.ShowOptions, "show", arguments)
-    from azr_mini.report import rollout_text, select
+    from azr_mini.reading import rollout_text, select
     from azr_mini.runs import Run
     from azr_mini.tasks import Role, TaskType
 

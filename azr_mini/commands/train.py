@@ -2,28 +2,19 @@
 
 import dataclasses
 import itertools
-import statistics
-import time
-from collections import deque
 from pathlib import Path
 
 from rich import progress
 
 from azr_mini import options as opt
-from azr_mini.commands.console import (
-    CONSOLE,
-    PROGRAM,
-    Interrupts,
-    parse,
-    quiet_transformers,
-    say,
-)
+from azr_mini.commands.console import CONSOLE, PROGRAM, parse, say
 from azr_mini.commands.diagnose import say_findings
 from azr_mini.commands.evaluate import both_ways
 from azr_mini.config import Config
+from azr_mini.keeping import Interrupts, keep
 from azr_mini.presets import preset
+from azr_mini.progress import Pace, step_line
 
-STEPS_BEFORE_ETA = 3
 HELDOUT_TASKS = 200  # of each type: enough for intervals of some points
 
 
@@ -32,6 +23,7 @@ def train(arguments: list[str]) -> int:
     options, run = _train_options(arguments)
     config, folder = options.config, options.run
     say(f"{config.num_steps} steps of self-play with {config.model}, seed {config.seed}: {folder}")
+    from azr_mini.models import quiet_transformers
     from azr_mini.sandbox import Executor
 
     quiet_transformers()
@@ -108,31 +100,24 @@ def _open_or_create(run, folder: Path, config: Config):
 def _self_play(run, state, executor, options: opt.TrainOptions) -> bool:
     """Trains to the last step, appending and saving; False if Ctrl-C ended it earlier."""
     from azr_mini.diagnose import Watch, known_config
-    from azr_mini.report import duration, step_line, warning_lines
+    from azr_mini.report import warning_lines
     from azr_mini.train import train as self_play
 
-    num_steps, times = options.config.num_steps, deque(maxlen=10)
+    num_steps = options.config.num_steps
     watch = Watch(known_config(run), run.metrics)
     columns = (progress.BarColumn(), progress.TextColumn("{task.fields[eta]}"))
     bar = progress.Progress(*columns, console=CONSOLE, disable=not CONSOLE.is_terminal)
     with Interrupts() as interrupts, bar:
         shown = bar.add_task("self-play", total=num_steps, completed=state.step, eta="")
-        began = time.perf_counter()
-        for step in self_play(options.config, state, executor):
-            run.append(step)
-            stop = interrupts.asked  # read once: what is not saved must not be left
-            if stop or state.step == num_steps or state.step % options.checkpoint_every == 0:
-                run.checkpoint(state)
-            times.append(time.perf_counter() - began)
-            began += times[-1]
-            left = statistics.median(times) * (num_steps - state.step)
-            eta = f"ETA {duration(left)}" if len(times) >= STEPS_BEFORE_ETA else ""
+        pace = Pace()
+        steps = self_play(options.config, state, executor)
+        every = options.checkpoint_every
+        for step in keep(steps, run, state, interrupts, checkpoint_every=every):
+            eta = pace.eta(num_steps - state.step)
             say(f"{step_line(step, num_steps)}  {eta}")
             for line in warning_lines(watch.see(step.step, step.metrics)):
                 say(line)
             bar.update(shown, completed=state.step, eta=eta)
-            if stop:
-                break
     return state.step == num_steps
 
 

@@ -1,4 +1,4 @@
-"""How sure a measured accuracy is: bootstrap intervals over tasks, and unbiased pass@k."""
+"""How sure a measured accuracy is: bootstrap intervals over tasks and runs, unbiased pass@k."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,6 +53,33 @@ def paired_bootstrap(
     return bootstrap_mean(gains, level, num_resamples, seed)
 
 
+def crossed_bootstrap(
+    arms: Sequence[Sequence[np.ndarray]],
+    level: float = 0.95,
+    num_resamples: int = 10_000,
+    seed: int = 0,
+) -> Interval:
+    """The mean of one arm, or of the first arm less the second, when runs and tasks vary.
+
+    arms: one or two, each with one (n_runs, n_tasks) array per task type. The runs of each arm are
+    drawn again with replacement, and so are the tasks, which the arms share; with one run in each
+    arm it is `bootstrap_mean`. Few runs show too little of how runs vary: with three of them that
+    part of the interval is by a fifth too narrow.
+    """
+    rng, signs = np.random.default_rng(seed), (1, -1)[: len(arms)]
+    runs = [_drawn_shares(len(arm[0]), num_resamples, rng) for arm in arms]
+    resampled, estimate = np.zeros(num_resamples), 0.0
+    for of_type in zip(*arms, strict=True):
+        (num_tasks,) = {values.shape[1] for values in of_type}
+        tasks = _drawn_shares(num_tasks, num_resamples, rng)
+        for sign, shares, values in zip(signs, runs, of_type, strict=True):
+            resampled += sign * ((shares @ values) * tasks).sum(axis=1)
+            estimate += sign * np.mean(values)
+    num_types, tail = len(arms[0]), (1 - level) / 2
+    low, high = np.quantile(resampled / num_types, [tail, 1 - tail])
+    return Interval(float(estimate / num_types), float(low), float(high))
+
+
 def pass_at_k(num_samples: int, num_correct: np.ndarray, k: int) -> np.ndarray:
     """The chance that at least one of k samples is right, unbiased, for each task.
 
@@ -65,6 +92,14 @@ def pass_at_k(num_samples: int, num_correct: np.ndarray, k: int) -> np.ndarray:
     drawn = np.arange(k)  # the i-th draw is wrong with chance (wrong - i) / (samples - i)
     all_wrong = np.clip(num_wrong[:, None] - drawn, 0, None) / (num_samples - drawn)
     return 1 - np.prod(all_wrong, axis=1)
+
+
+def _drawn_shares(number: int, num_resamples: int, rng: np.random.Generator) -> np.ndarray:
+    """(num_resamples, number): the share of each in `number` draws with replacement."""
+    drawn = rng.integers(number, size=(num_resamples, number))
+    drawn += number * np.arange(num_resamples)[:, None]  # each resample counts in its own row
+    counts = np.bincount(drawn.ravel(), minlength=num_resamples * number)
+    return counts.reshape(num_resamples, number) / number
 
 
 def _resampled_means(

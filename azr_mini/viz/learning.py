@@ -1,8 +1,11 @@
 """Figures of what is learned: rewards, solve rates, held-out accuracy."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from azr_mini.evaluate.intervals import bootstrap_mean
 from azr_mini.evaluate.scores import correct_from_json
@@ -10,6 +13,7 @@ from azr_mini.runs import Run
 from azr_mini.tasks import Role, TaskType
 from azr_mini.viz.style import (
     COLOURS,
+    GREY,
     LINES,
     PANEL,
     ROLE_NAMES,
@@ -18,25 +22,39 @@ from azr_mini.viz.style import (
     panels,
     say_missing,
     share_axis,
+    smooth_curve,
 )
 
 MAX_COLUMNS = 25  # of a histogram over time; more steps share a column
 
 
-def reward(run: Run) -> Figure:
-    """Mean reward of the six (role, task type) groups."""
-    metrics = run.metrics
+def reward(run: Run, behind: Sequence[Run] = (), num_steps: int | None = None) -> Figure:
+    """Mean reward of the six (role, task type) groups; other runs in grey behind.
+
+    num_steps: where the step axis ends, for a run that is not finished yet.
+    """
+    metrics, others = run.metrics, [other.metrics for other in behind]
     title = "Reward: harder tasks pay the proposer, so the solver's may fall while it learns"
     figure, grid = panels(title, 2, 3, sharex=True, sharey="row")
     for row, role in zip(grid, Role, strict=True):
         for axes, type in zip(row, TaskType, strict=True):
             key = f"reward/{role.value}/{type.value}"
-            if not curve(axes, metrics, key, color=COLOURS[type], linestyle=LINES[role]):
+            grey = {"color": GREY, "linestyle": LINES[role], "linewidth": 1.3}
+            found = [smooth_curve(axes, other, key, **grey) for other in others]
+            found.append(curve(axes, metrics, key, color=COLOURS[type], linestyle=LINES[role]))
+            if not any(found) and num_steps is None:
                 say_missing(axes, key)
             axes.axhline(0, color="#888888", linewidth=0.8)
             axes.set_title(f"{ROLE_NAMES[role]}, {type.value}")
         row[0].set_ylabel("mean reward")
     name_steps(grid[-1])
+    if num_steps is not None:
+        end = max([num_steps, *map(len, others)]) - 1
+        grid[0, 0].set_xlim(-0.5 - 0.02 * end, 0.5 + 1.02 * end)
+    if behind:
+        what = "a recorded run" if len(behind) == 1 else f"{len(behind)} recorded runs"
+        line = Line2D([], [], color=GREY, linewidth=1.3, label=f"grey: {what}, smoothed")
+        figure.legend(handles=[line], loc="outside lower center")
     return figure
 
 

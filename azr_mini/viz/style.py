@@ -1,5 +1,6 @@
 """How every figure looks: one colour for each task type, one line style for each role."""
 
+import io
 from collections.abc import Sequence
 from contextlib import contextmanager
 
@@ -10,15 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from azr_mini.tasks import Role, TaskType
+from azr_mini.tasks import Role
+from azr_mini.viz.colours import COLOURS as COLOURS
+from azr_mini.viz.colours import OTHER_COLOURS as OTHER_COLOURS
 
-# Okabe and Ito's palette, which readers with any kind of colour vision can tell apart.
-COLOURS = {
-    TaskType.DEDUCTION: "#0072B2",
-    TaskType.ABDUCTION: "#D55E00",
-    TaskType.INDUCTION: "#009E73",
-}
-OTHER_COLOURS = ("#E69F00", "#56B4E9", "#CC79A7", "#F0E442", "#7F7F7F", "#333333")
+GREY = "#8C8C8C"  # of what is only there to be compared with
 LINES = {Role.PROPOSE: "--", Role.SOLVE: "-"}
 ROLE_NAMES = {Role.PROPOSE: "proposer", Role.SOLVE: "solver"}
 PANEL = (3.7, 2.5)  # inches
@@ -63,16 +60,22 @@ def smooth(values: pd.Series) -> pd.Series:
     return values.rolling(max(1, len(values) // 20), center=True, min_periods=1).mean()
 
 
-def curve(axes: Axes, metrics: pd.DataFrame, key: str, **line) -> bool:
-    """Draws a metric, faint behind its running mean; False if the run has no such metric."""
+def smooth_curve(axes: Axes, metrics: pd.DataFrame, key: str, **line) -> bool:
+    """Draws the running mean of a metric; False if the run has no such metric."""
     if key not in metrics or metrics[key].isna().all():
         return False
     values = metrics[key].astype(float)
-    line |= {"marker": "o", "markersize": 4} if len(values) <= FEW_STEPS else {}
-    faint = {**line, "label": None, "linewidth": 0.8, "alpha": 0.3}
-    axes.plot(values.index, values, **faint)
     axes.plot(values.index, smooth(values).where(values.notna()), **line)
     return True
+
+
+def curve(axes: Axes, metrics: pd.DataFrame, key: str, **line) -> bool:
+    """Draws a metric, faint behind its running mean; False if the run has no such metric."""
+    line |= {"marker": "o", "markersize": 4} if len(metrics) <= FEW_STEPS else {}
+    if key in metrics and not metrics[key].isna().all():
+        faint = {**line, "label": None, "linewidth": 0.8, "alpha": 0.3}
+        axes.plot(metrics.index, metrics[key].astype(float), **faint)
+    return smooth_curve(axes, metrics, key, **line)
 
 
 def say_missing(axes: Axes, what: str) -> None:
@@ -93,3 +96,10 @@ def share_axis(axes: Axes) -> None:
     """Makes the y axis a share from 0 to 100 %."""
     axes.set_ylim(-0.02, 1.02)
     axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as the bytes of a PNG file."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=DPI)
+    return content.getvalue()
