@@ -33,8 +33,8 @@ from azr_mini.commands.console import parse  # noqa: E402
 from azr_mini.config import Config  # noqa: E402
 from azr_mini.environment import hardware  # noqa: E402
 from azr_mini.files import gzip_members, json_line, json_lines  # noqa: E402
+from azr_mini.progress import duration  # noqa: E402
 from azr_mini.recorded import origin, recorded_names  # noqa: E402
-from azr_mini.report import duration  # noqa: E402
 from azr_mini.runs import HELDOUT, METRICS, RECORD, ROLLOUTS, Run, is_run  # noqa: E402
 
 RUNS = ROOT / "runs/recorded"

@@ -14,7 +14,7 @@ LAYERS = [
     ["tasks", "values", "resources", "memory"],
     ["programs"],
     ["complexity", "distance"],
-    ["sandbox", "trr"],
+    ["sandbox", "trr", "baseline"],
     ["chat_wording"],
     ["prompts"],
     ["rewards", "buffer", "validate", "behaviour", "metrics"],
