@@ -19,6 +19,7 @@ from azr_mini.exercises.nb05 import (
 )
 from azr_mini.runs import METRICS, Run
 from azr_mini.sampler import Sampler
+from azr_mini.sandbox import Executor
 from azr_mini.selfplay import propose, validate_proposals
 from azr_mini.tasks import Role, TaskType
 from azr_mini.train import TrainState
@@ -126,6 +127,13 @@ def test_other_advantages_do_not(answer):
     assert check_own_advantages(answer).passed is False
 
 
+@pytest.mark.parametrize(
+    "answer", [lambda r, g: centred(r, g).tolist(), lambda r, g: r[:3], lambda r, g: 0.0]
+)
+def test_what_is_no_tensor_of_advantages_is_told_so(answer):
+    assert "a tensor with one advantage for each reward" in repr(check_own_advantages(answer))
+
+
 # ---- three loops with a bug
 
 
@@ -155,7 +163,14 @@ def test_another_diagnosis_does_not(answer):
 
 
 @pytest.mark.slow
-def test_each_patient_shows_its_bug_and_no_other(executor):
+def test_each_patient_shows_its_bug_and_no_other():
+    with Executor() as executor:
+        for patient, found in symptoms(executor).items():
+            assert found == ([patient] if patient else [])
+
+
+def symptoms(executor):
+    """By patient, None for the loop without a bug, whose bugs its step shows."""
     config = Config(batch_size=4, max_new_tokens=96)
     state = TrainState.create(config)
     sampler = Sampler(state.policy)
@@ -164,6 +179,7 @@ def test_each_patient_shows_its_bug_and_no_other(executor):
     previous = [rollout.task for rollout in first if rollout.task is not None]
     for task in previous:
         state.buffer.add(task)
+    found = {}
     for patient in (None, *PATIENTS):
         rollouts = loop_draft(patient, sampler, state, executor, config, previous)
         valid = [r for r in rollouts if r.role is Role.PROPOSE and r.task is not None]
@@ -178,5 +194,6 @@ def test_each_patient_shows_its_bug_and_no_other(executor):
             for a in valid
             for b in valid
         )
-        found = {"B": is_off_zero, "C": is_unasked, "A": is_unpaid}
-        assert [name for name, shows in found.items() if shows] == ([patient] if patient else [])
+        shown = {"B": is_off_zero, "C": is_unasked, "A": is_unpaid}
+        found[patient] = [name for name, shows in shown.items() if shows]
+    return found
