@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "azr_mini"
 LAYERS = [
     ["tasks", "values", "resources", "memory"],
     ["programs"],
-    ["sandbox", "trr"],
+    ["sandbox", "trr", "baseline"],
     ["chat_wording"],
     ["prompts"],
     ["rewards", "buffer", "validate", "behaviour"],

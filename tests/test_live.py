@@ -145,7 +145,7 @@ def test_outside_of_the_main_thread_it_does_without_interrupts(config, executor,
 
 
 def test_outside_of_a_notebook_nothing_is_shown(config, executor, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(live, "reward", None)  # whoever draws fails
+    monkeypatch.setattr(live, "picture", None)  # whoever draws fails
     run = Run.create(tmp_path / "run", config)
     assert watch(run, run.state(), executor) == [0, 1, 2, 3, 4]
     assert capsys.readouterr() == ("", "")
@@ -179,15 +179,14 @@ class Clock:
 def test_drawing_takes_at_most_a_tenth_of_the_time(monkeypatch, tmp_path, every):
     clock, drawn = Clock(), []
 
-    def slow_drawing(run, behind, num_steps):
+    def slow_drawing(*arguments, alt):
         clock.now += 1.0
         drawn.append(clock.steps)
 
     monkeypatch.setattr(live, "time", clock)
     monkeypatch.setattr(live, "in_notebook", lambda: True)
-    monkeypatch.setattr(live, "show_in_place", lambda bundle, handle: "a handle")
-    monkeypatch.setattr(live, "reward", slow_drawing)
-    monkeypatch.setattr(live, "png", lambda figure: b"")
+    monkeypatch.setattr(live, "show_in_place", lambda content, handle: "a handle")
+    monkeypatch.setattr(live, "picture", slow_drawing)
     page = Page(Run(tmp_path, {}), 50, every, [])
     page.draw()
     for _ in range(50):

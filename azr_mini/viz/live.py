@@ -1,6 +1,5 @@
 """Watching a run in a notebook: curves and a line of text that change in place while it trains."""
 
-import base64
 import signal
 import sys
 import time
@@ -11,7 +10,7 @@ from azr_mini.models import quiet_transformers
 from azr_mini.progress import Pace, step_line
 from azr_mini.runs import Run
 from azr_mini.viz.learning import reward
-from azr_mini.viz.style import house_style, png
+from azr_mini.viz.picture import picture
 
 ALT = "Mean reward by role and task type, a curve each, over the steps so far."
 DRAWING_SHARE = 0.1  # of the time that passes: more, and steps go by without a new picture
@@ -79,7 +78,7 @@ class Page:
 
     def say(self, text: str) -> None:
         """Shows the text in place of the last one."""
-        self._text = show_in_place({"text/plain": text.rstrip()}, self._text)
+        self._text = show_in_place(Text(text.rstrip()), self._text)
 
     def draw_if_time(self) -> None:
         """Counts a step and draws, unless one just did or drawing takes too much of the time."""
@@ -93,11 +92,9 @@ class Page:
         if not self._undrawn or not in_notebook():
             return
         began = time.perf_counter()
-        with house_style():
-            image = png(reward(self.run, self.behind, self.num_steps))
-        bundle = {"image/png": base64.b64encode(image).decode("ascii"), "text/plain": ALT}
+        drawn = picture(reward, self.run, self.behind, self.num_steps, alt=ALT)
         is_first = self._figure is None  # which also loads fonts
-        self._figure = show_in_place(bundle, self._figure)
+        self._figure = show_in_place(drawn, self._figure)
         self._ended = time.perf_counter()
         self._cost, self._undrawn = 0.0 if is_first else self._ended - began, 0
 
@@ -109,14 +106,19 @@ def in_notebook() -> bool:
     return getattr(shell, "kernel", None) is not None
 
 
-def show_in_place(bundle: dict[str, str], handle):
-    """Shows the content, by type, where this handle is or anew; the handle, None elsewhere."""
+class Text(str):
+    """A text that a notebook shows as it is, without quotation marks."""
+
+    __repr__ = str.__str__
+
+
+def show_in_place(content, handle):
+    """Shows something where this handle is or anew; the handle, or None outside of a notebook."""
     if not in_notebook():
         return None
     from IPython.display import display
 
-    metadata = {"image/png": {"alt": bundle["text/plain"]}} if "image/png" in bundle else {}
     if handle is None:
-        return display(bundle, raw=True, metadata=metadata, display_id=True)
-    handle.update(bundle, raw=True, metadata=metadata)
+        return display(content, display_id=True)
+    handle.update(content)
     return handle

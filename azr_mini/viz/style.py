@@ -15,6 +15,7 @@ from azr_mini.tasks import Role
 from azr_mini.viz.colours import COLOURS as COLOURS
 from azr_mini.viz.colours import OTHER_COLOURS as OTHER_COLOURS
 
+UP_COLOUR, DOWN_COLOUR = "#56B4E9", "#E69F00"  # of what an update makes likelier, less likely
 GREY = "#8C8C8C"  # of what is only there to be compared with
 LINES = {Role.PROPOSE: "--", Role.SOLVE: "-"}
 ROLE_NAMES = {Role.PROPOSE: "proposer", Role.SOLVE: "solver"}
