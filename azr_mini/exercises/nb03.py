@@ -1,6 +1,6 @@
 """Checks of notebook 03: equal rewards, a loss over a constant length, and two faulty losses."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from azr_mini.exercises.answer import Checked
 from azr_mini.trr import clipped_objective, policy_loss
@@ -12,7 +12,7 @@ FAULTS = {
     "eos": "the token that ends an answer is left out",
     "rows": "the advantages belong to other rows",
     "ratio": "old_logprobs is not old, so the ratio has no gradient",
-    "prompt": "a token's advantage also reaches the padding",
+    "padding": "the padding is pushed as well",
 }
 
 
@@ -133,14 +133,15 @@ def check_faults(answer: object) -> Checked:
         return Checked(False, 'give two names, such as ("sign", "none")')
     if not all(isinstance(name, str) and name in FAULTS for name in answer):
         return Checked(False, f"each name is one of {', '.join(FAULTS)}")
-    wrong = [loss for loss, name, right in zip("ab", answer, ("rows", "eos")) if name != right]
+    right = {"loss_a": "rows", "loss_b": "eos"}
+    wrong = [loss for loss, name in zip(right, answer, strict=True) if name != right[loss]]
     if wrong:
-        return Checked(False, f"look again at the pushes of loss_{' and loss_'.join(wrong)}")
+        return Checked(False, f"look again at the pushes of {' and '.join(wrong)}")
     return Checked(True, "the first showed in the curve; the second only under the microscope")
 
 
 def _sequence_mean(logprobs, old_logprobs, advantages, completion_mask):
-    groups: Sequence[int] = [0] * len(advantages)
+    one_group = [0] * len(advantages)
     return policy_loss(
-        logprobs, old_logprobs, advantages, completion_mask, groups, loss_norm="sequence_mean"
+        logprobs, old_logprobs, advantages, completion_mask, one_group, loss_norm="sequence_mean"
     )
