@@ -284,7 +284,8 @@ The options are those of `python -m azr_mini train`; everything else has its def
 | `heldout.jsonl` | 200 held-out tasks of each type before and after, sampled and greedy |
 | `record.json` | how it was made, the steps with rollouts, sha256 of every other file |
 
-The last column of the table above is the sha256 of `record.json`, which covers the whole folder.
+Minutes of training depend on what else the machine did; they are no measurement of speed. The last
+column of the table above is the sha256 of `record.json`, which covers the whole folder.
 
 ```python
 from azr_mini.recorded import origin, recorded

@@ -125,17 +125,17 @@ def test_only_the_chosen_step_is_shown(run):
 
 
 def test_a_sample_is_the_one_with_that_number_among_those_of_a_kind(run):
-    chosen = [
-        r
-        for r in run.rollouts
-        if r["step"] == 1 and r["role"] == "solve" and r["type"] == "induction" and r["reward"] < 0
-    ]
-    card = sample_card(run, 1, Role.SOLVE, TaskType.INDUCTION, "<0", number=2)
-    assert (
-        card.text == rollout_card(chosen[1]).text and "step 1  solve induction: wrong" in card.text
-    )
-    missing = sample_card(run, 1, Role.SOLVE, TaskType.INDUCTION, "<0", number=len(chosen) + 1)
-    assert "no rollout" in missing.text
+    proposals = [r for r in rollouts_of(run, 1) if r["role"] == "propose"]
+    chosen = [r for r in proposals if r["type"] == "induction"]
+    texts = [rollout_card(r).text for r in chosen]
+    assert len(set(texts)) == len(texts) == 4
+    for number, text in enumerate(texts, start=1):
+        card = sample_card(run, 1, Role.PROPOSE, TaskType.INDUCTION, number=number)
+        assert card.text == text and text.startswith("step 1  propose induction: valid")
+    assert "no rollout" in sample_card(run, 1, Role.PROPOSE, TaskType.INDUCTION, number=5).text
+    wrong = sample_card(run, 1, Role.SOLVE, None, "<0")
+    assert wrong.text.startswith("step 1  solve deduction: wrong")
+    assert "no rollout" in sample_card(run, 1, Role.SOLVE, None, ">1").text
 
 
 def test_token_texts_add_up_to_the_completion(run):
@@ -145,6 +145,7 @@ def test_token_texts_add_up_to_the_completion(run):
     ids = build_tokenizer().encode(text)
     tokens = token_texts(run)(ids)
     assert len(tokens) == len(ids) > 5 and "".join(tokens) == text
+    assert token_texts(run)([1]) == ["<eos>"]  # it is trained, so it is shown
 
 
 def test_without_a_tokenizer_on_this_disk_tokens_have_no_texts(tmp_path):
@@ -162,9 +163,8 @@ def test_the_newest_tasks_come_first_and_types_by_turns():
 def test_a_task_card_says_when_it_joined_and_what_is_hidden(run):
     task = Task(TaskType.INDUCTION, "def f(a):\n    return a", ("1", "2"), ("1", "2"), "same", 1)
     page = task_cards([task], {task_key(task): 7}).html
-    assert (
-        "joined in step 7" in page and "f(2) -&gt; 2  (hidden)" in page and "message: same" in page
-    )
+    assert "joined in step 7" in page and "message: same" in page
+    assert "f(1) -&gt; 1\nf(2) -&gt; 2 *\n" in page and "* hidden" in page
     assert "there from the start" in task_cards([task], {}).html
     steps = joined_steps(run)
     first = next(r for r in run.rollouts if r["role"] == "propose")

@@ -11,7 +11,7 @@ from azr_mini.tasks import TaskType
 from azr_mini.viz.baseline import gradient_noise
 from azr_mini.viz.difficulty import rates_of_step, reward_shape, solve_rates
 from azr_mini.viz.picture import picture
-from azr_mini.viz.style import COLOURS, GREY, house_style
+from azr_mini.viz.style import COLOURS, GREY, house_style, png
 from azr_mini.viz.verdicts import verdict_bars
 
 RATES = [0.0, 0.0, 0.25, 0.5, 0.5, 0.5, 0.75, 1.0]
@@ -118,6 +118,7 @@ def test_a_picture_is_drawn_in_the_house_style_and_has_words():
     assert data["text/plain"] == metadata["image/png"]["alt"] == repr(drawn) == words
     assert f'alt="{words}"' in drawn.html() and f'title="{words}"' in drawn.html()
     assert drawn.png.startswith(b"\x89PNG") and data["image/png"] in drawn.html()
+    plain = png(verdict_bars(["ok"], "answers"))
     with house_style():
-        assert not verdict_bars(["ok"]).axes[0].spines["top"].get_visible()
+        assert drawn.png == png(verdict_bars(["ok"], "answers")) != plain
     assert picture(verdict_bars, ["ok"], alt='a "quoted" <word>').html().count("&quot;") == 4

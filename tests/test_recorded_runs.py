@@ -132,6 +132,9 @@ def test_recording_again_gives_the_same_bytes(small, tmp_path):
     (small / "mine" / "left-over").write_text("of an older version")
     record(Run.open(tmp_path / "run"), small / "mine", "about", "python -m azr_mini train", ["abc"])
     assert contents() == before
+    for name in before:
+        if name.endswith(".gz"):  # bytes 4 to 7 of a gzip member are the time it was written
+            assert before[name][4:8] == bytes(4)
 
 
 @pytest.mark.parametrize("name", ["yours", "../run", "", None, ["mine"]])

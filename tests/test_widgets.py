@@ -117,27 +117,25 @@ def test_the_sample_browser_filters_and_steps_through(run):
     parts = everything(sample_browser(run))
     page, number = parts["page"], parts["number"]
     everyone = rollouts_of(run, 2)
+    assert [parts[name].label for name in ("role", "type", "reward")] == ["both", "all", "any"]
     assert f"1 of {len(everyone)} rollouts" in page.value
-    parts["step"].value, parts["role"].value = 0, Role.SOLVE
-    parts["type"].value, parts["reward"].value = TaskType.ABDUCTION, "below 0"
-    chosen = [
-        r
-        for r in rollouts_of(run, 0)
-        if r["role"] == "solve" and r["type"] == "abduction" and r["reward"] < 0
-    ]
-    arguments = run, 0, Role.SOLVE, TaskType.ABDUCTION, "<0"
-    assert number.max == len(chosen) > 2
-    assert page.value.endswith(sample_card(*arguments, number=1).html)
+    parts["step"].value, parts["role"].value = 0, Role.PROPOSE
+    parts["type"].value = TaskType.ABDUCTION
+    cards = [sample_card(run, 0, Role.PROPOSE, TaskType.ABDUCTION, number=n).html for n in range(6)]
+    assert number.max == 4 and page.value.endswith(cards[1])
     parts["next"].click()
     parts["next"].click()
-    assert page.value.endswith(sample_card(*arguments, number=3).html)
+    assert page.value.endswith(cards[3])
     parts["previous"].click()
-    assert page.value.endswith(sample_card(*arguments, number=2).html) and number.value == 2
+    assert page.value.endswith(cards[2]) and number.value == 2
     number.value = number.max
     parts["next"].click()
-    assert number.value == len(chosen) and f"{len(chosen)} of {len(chosen)}" in page.value
+    assert number.value == 4 and "4 of 4" in page.value and len(set(cards)) == 5
     parts["step"].value = 1
     assert number.value == 1 and "step 1" in page.value
+    parts["role"].value, parts["reward"].value = Role.SOLVE, "below 0"
+    wrong = [r for r in rollouts_of(run, 1) if r["type"] == "abduction" and r["reward"] < 0]
+    assert number.max == len(wrong) > 2 and "reward <b>-0.500</b>" in page.value
 
 
 def test_the_sample_browser_says_that_nothing_is_like_that(run):
