@@ -1,17 +1,21 @@
 """Figures of data that is no run: what they draw is the data, and their titles say the number."""
 
+import io
+
 import numpy as np
 import pytest
 from made_up_run import made_up_run
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
+from PIL import Image
 
 from azr_mini.baseline import gradient_variance
 from azr_mini.rewards import PROPOSER_REWARDS
 from azr_mini.tasks import TaskType
 from azr_mini.viz.baseline import gradient_noise
 from azr_mini.viz.difficulty import rates_of_step, reward_shape, solve_rates
+from azr_mini.viz.learning import reward
 from azr_mini.viz.picture import picture
-from azr_mini.viz.style import COLOURS, GREY, house_style, png
+from azr_mini.viz.style import COLOURS, DPI, GREY, house_style, png
 from azr_mini.viz.verdicts import verdict_bars
 
 RATES = [0.0, 0.0, 0.25, 0.5, 0.5, 0.5, 0.75, 1.0]
@@ -122,3 +126,19 @@ def test_a_picture_is_drawn_in_the_house_style_and_has_words():
     with house_style():
         assert drawn.png == png(verdict_bars(["ok"], "answers")) != plain
     assert picture(verdict_bars, ["ok"], alt='a "quoted" <word>').html().count("&quot;") == 4
+
+
+def test_few_colours_make_a_picture_small_and_do_not_show(tmp_path):
+    figure, whole = reward(made_up_run(tmp_path / "run", num_steps=20)), io.BytesIO()
+    figure.savefig(whole, format="png", dpi=DPI)
+    small = png(figure)
+    assert len(small) < len(whole.getvalue()) / 2
+    before, after = (
+        np.asarray(Image.open(file).convert("RGB"), dtype=float)
+        for file in (whole, io.BytesIO(small))
+    )
+    assert before.shape == after.shape and np.abs(before - after).mean() < 0.5  # of 255
+    for colour in COLOURS.values():
+        wanted = 255 * np.array(to_rgb(colour))
+        is_line = np.abs(before - wanted).max(axis=2) < 1
+        assert is_line.any() and np.abs(after[is_line] - wanted).max() <= 8
