@@ -9,7 +9,7 @@ from azr_mini.values import canonical
 
 @pytest.fixture(scope="module")
 def executor():
-    with Executor(workers=1) as executor:
+    with Executor(workers=1, cpu_seconds=0.2) as executor:
         yield executor
 
 
@@ -62,9 +62,19 @@ def test_a_wrong_prediction_is_named(verdicts, executor):
     assert some.passed is False and some.sentence == "3 of 6; look again at 4, 5, 6"
 
 
-@pytest.mark.parametrize("answer", [3, ["ok"], ["hangs"] * 6, [[]] * 6, "timeou"])
-def test_predictions_of_a_wrong_type_are_a_sentence(answer, executor):
-    assert nb01.check_predictions(answer, executor).passed is False
+@pytest.mark.parametrize(
+    "answer, word",
+    [
+        (3, "a list of 6 words"),
+        ("timeou", "a list of 6 words"),
+        (["ok"], "a list of 6 words"),
+        (["hangs"] * 6, "'hangs' is no verdict"),
+        ([[]] * 6, "[] is no verdict"),
+    ],
+)
+def test_predictions_of_a_wrong_type_are_a_sentence(answer, word, executor):
+    said = nb01.check_predictions(answer, executor)
+    assert said.passed is False and word in said.sentence
 
 
 # ---- exercise 1 ---------------------------------------------------------------------------------
@@ -88,15 +98,19 @@ def test_an_empty_function_is_not_answered():
         lambda a, b: repr(a) == repr(b),
         lambda a, b: sorted(repr(a)) == sorted(repr(b)),
         lambda a, b: True,
-        lambda a, b: int(a == b),
     ],
 )
 def test_other_equalities_do_not_pass(wrong):
     assert nb01.check_same(wrong).passed is False
 
 
+def test_an_answer_that_is_no_bool_is_told_so():
+    said = nb01.check_same(lambda a, b: int(same(a, b)))
+    assert said.passed is False and "True or False, not 1" in said.sentence
+
+
 def test_every_kind_of_difference_is_asked_for():
-    """No pair is there twice over: equal for Python or not, equal for us or not, all four."""
+    """Equal for Python and for us, for Python only, and for neither."""
     asked = {(a == b, canonical(a) == canonical(b)) for a, b in nb01.PAIRS}
     assert asked == {(True, True), (True, False), (False, False)}
 
