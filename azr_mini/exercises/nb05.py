@@ -126,8 +126,6 @@ def check_patients(answer) -> Checked:
     def check(answer) -> Checked:
         if not isinstance(answer, dict) or set(answer) != set(PATIENTS):
             return Checked(False, "give a dict with the keys 'A', 'B' and 'C'")
-        if any(word is ... for word in answer.values()):
-            raise NotImplementedError
         if unknown := [word for word in answer.values() if word not in words]:
             return Checked(False, f"{unknown[0]!r} is none of {', '.join(map(repr, words))}")
         right = [patient for patient in PATIENTS if answer[patient] == PATIENTS[patient]]
@@ -137,4 +135,5 @@ def check_patients(answer) -> Checked:
             False, f"{len(right)} of 3 are right; which column differs from a sound loop?"
         )
 
-    return ask(check, answer)
+    untouched = isinstance(answer, dict) and ... in answer.values()
+    return ask(check, ... if untouched else answer)
