@@ -43,7 +43,7 @@ def keep(steps, run, state, interrupts: Interrupts, *, checkpoint_every: int = 1
     saved = True
     for step in steps:
         run.append(step)
-        saved = interrupts.asked or state.step % checkpoint_every == 0
+        saved = state.step % checkpoint_every == 0
         if saved:
             run.checkpoint(state)
         leave = True

@@ -39,19 +39,20 @@ def start(part: str, *, unsafe: bool = False) -> Executor:
 
 
 def describe(executor: Executor) -> str:
-    """Versions, device, cores and layers of confinement, a line each."""
+    """Versions, cores, device, and whether the sandbox confines, a line each."""
     import torch
 
     record = software()
     versions = record["versions"]
     here = versions["azr-mini"] or "from its folder"
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none needed, none used"
-    layers = [layer.name for layer in executor.layers() if layer.active]
-    off = [layer.name for layer in executor.layers() if not layer.active]
+    layers = executor.layers()
+    off = [f"{layer.name} ({layer.detail})" for layer in layers if not layer.active]
     lines = [
         f"azr-mini {here}, Python {record['python']}, torch {versions['torch']}",
         f"{hardware()['cores']} cores, GPU: {gpu}",
-        f"sandbox: {', '.join(layers) or 'none'}" + (f"; off: {', '.join(off)}" if off else ""),
+        f"sandbox: {len(layers) - len(off)} of {len(layers)} tests of its confinement passed"
+        + "".join(f"\n  off: {what}" for what in off),
     ]
     if SMOKE:
         lines.append("SMOKE=1: everything is as short as it can be, numbers mean nothing")

@@ -46,17 +46,23 @@ def program_key(program: str) -> str:
     programs share a key exactly when they differ in layout, comments, docstrings or the names that
     they chose for variables, arguments and helpers. ValueError if the text is not a program.
     """
-    tree = parse_program(program)
+    tree = normalized_tree(program)
     try:
-        _number_names(tree)
         text = ast.dump(tree)
     except PARSE_ERRORS as error:
         raise ValueError(f"a program too large to compare ({type(error).__name__})") from None
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def normalized_tree(program: str) -> ast.Module:
+    """The syntax tree that `program_key` compares; ValueError if the text is not a program."""
+    tree = parse_program(program)
+    _number_names(tree)
+    return tree
+
+
 def _number_names(tree: ast.Module) -> None:
-    nodes = list(_walk_in_order(tree))
+    nodes = list(walk_in_order(tree))
     own = _bound_names(nodes)
     numbers: dict[str, str] = {}
 
@@ -91,7 +97,8 @@ def _number_names(tree: ast.Module) -> None:
                 node.kind = None  # u"" is ""
 
 
-def _walk_in_order(tree: ast.AST) -> Iterator[ast.AST]:
+def walk_in_order(tree: ast.AST) -> Iterator[ast.AST]:
+    """Every node of a tree as the source has them, parents first, however deep it is."""
     stack = [tree]
     while stack:
         node = stack.pop()

@@ -45,10 +45,10 @@ class Pace:
         self._began = time.perf_counter()
 
     def eta(self, steps_left: int) -> str:
-        """To be called after each step: "ETA 12 min", or "" while too few have been seen."""
+        """To be called after each step: "ETA 12 min", or "" after few steps and the last."""
         now = time.perf_counter()
         self._times.append(now - self._began)
         self._began = now
-        if len(self._times) < STEPS_BEFORE_ETA:
+        if len(self._times) < STEPS_BEFORE_ETA or not steps_left:
             return ""
         return f"ETA {duration(statistics.median(self._times) * steps_left)}"

@@ -116,6 +116,13 @@ def _nano_propose_prompt(type: TaskType, references: list[Triple]) -> str:
     )
 
 
+def shown_programs(prompt: str) -> list[str]:
+    """The programs of the references in a propose prompt of either dialect, in order."""
+    if prompt.startswith(PROPOSE):
+        return [part.partition(INPUT)[0] for part in prompt.split(PROGRAM)[1:]]
+    return [text for name, text in fences(prompt) if name == "python"]
+
+
 def nano_proposal(proposal: Proposal) -> str:
     """The answer text from which `parse_proposal` reads this proposal in the nano dialect."""
     inputs = "".join(INPUT + text for text in proposal.inputs)

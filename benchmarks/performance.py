@@ -182,8 +182,13 @@ One thread; in a run the micro-batches are computed side by side.
 
 ## A long run
 
-{len(long["steps"]):,} steps: `{long["train"]}`. Completions grow longer as the model learns to
-think, so the price of a token is what should not move.
+{len(long["steps"]):,} steps with a quarter of the tasks, beside other programs on the same two
+cores, which is what moves the seconds. Completions grow longer as the model learns to think, so the
+price of a token is what should not grow.
+
+```
+{long["train"]}
+```
 
 ![Memory, seconds a step, milliseconds a token, tasks in the buffer](figures/soak.png)
 

@@ -5,8 +5,8 @@
 
 Each is trained through the command line in runs/recorded/NAME. Stop it at any moment: the next call
 goes on with what is unfinished and trains nothing twice. Then the small folder is written: config,
-rounded metrics, held-out evaluations, buffer, the rollouts of some whole steps, and how it was
-made. Also draws docs/recorded_runs.md.
+rounded metrics, held-out evaluations, the rollouts of some whole steps, and how it was made. Also
+draws docs/recorded_runs.md.
 """
 
 import argparse
@@ -33,14 +33,14 @@ from azr_mini.commands.console import parse  # noqa: E402
 from azr_mini.config import Config  # noqa: E402
 from azr_mini.environment import hardware  # noqa: E402
 from azr_mini.files import gzip_members, json_line, json_lines  # noqa: E402
+from azr_mini.progress import duration  # noqa: E402
 from azr_mini.recorded import origin, recorded_names  # noqa: E402
-from azr_mini.report import duration  # noqa: E402
 from azr_mini.runs import HELDOUT, METRICS, RECORD, ROLLOUTS, Run, is_run  # noqa: E402
 
 RUNS = ROOT / "runs/recorded"
 PAGE = ROOT / "docs/recorded_runs.md"
 RECORDED = ROOT / "data/recorded_runs"
-ROLLOUT_BYTES = 180_000  # for the sample of rollouts in a recorded run
+ROLLOUT_BYTES = 200_000  # for the sample of rollouts in a recorded run
 SECONDS_BETWEEN_LINES = 60
 
 
@@ -114,9 +114,13 @@ def start(name: str, threads: int) -> subprocess.Popen:
 
 
 def commit() -> str:
-    """The commit of the code, marked if tracked files differ from it."""
-    words = ["git", "describe", "--always", "--dirty", "--exclude=*", "--abbrev=12"]
-    return subprocess.check_output(words, cwd=ROOT, text=True).strip()
+    """The commit of the code, marked if what a run depends on differs from it."""
+    paths = ["azr_mini", "data", ":!data/recorded_runs"]
+    head, changes = (
+        subprocess.check_output(["git", *words], cwd=ROOT, text=True).strip()
+        for words in (["rev-parse", "--short=12", "HEAD"], ["status", "--porcelain", "--", *paths])
+    )
+    return head + ("-dirty" if changes else "")
 
 
 def train_all(names: list[str], jobs: int, done: Callable[[str], None]) -> None:
@@ -174,9 +178,8 @@ def record(run: Run, folder: Path, about: str, command: str, commits: list[str])
     shutil.copyfile(run.folder / "config.json", new / "config.json")
     if (run.folder / HELDOUT).exists():
         shutil.copyfile(run.folder / HELDOUT, new / HELDOUT)
-    for name in (METRICS, "buffer.jsonl"):
-        rows = json_lines(run.folder / name)
-        write_gzip(new / f"{name}.gz", [b"".join(json_line(rounded(row)) for row in rows)])
+    lines = [json_line(rounded(row)) for row in json_lines(run.folder / METRICS)]
+    write_gzip(new / f"{METRICS}.gz", [b"".join(lines)])
     members = list(gzip_members(run.folder / ROLLOUTS))
     steps = sample(members, ROLLOUT_BYTES)
     write_gzip(new / ROLLOUTS, [members[step] for step in steps])
@@ -187,7 +190,7 @@ def record(run: Run, folder: Path, about: str, command: str, commits: list[str])
         "command": command,
         "seed": run.config.seed,
         "date": made.isoformat(timespec="seconds"),
-        "hardware": hardware() | {"load_average": round(os.getloadavg()[2], 2)},
+        "hardware": hardware(),
         "python": run.record["python"],
         "versions": run.record["versions"],
         "seconds": round(float(metrics.filter(regex="^time/").sum().sum())),
@@ -279,15 +282,15 @@ The options are those of `python -m azr_mini train`; everything else has its def
 | `metrics.jsonl.gz` | every step; floats have 6 significant digits |
 | `rollouts.jsonl.gz` | the whole rollouts of some steps, spread evenly over the run |
 | `heldout.jsonl` | 200 held-out tasks of each type before and after, sampled and greedy |
-| `buffer.jsonl.gz` | the tasks in the buffer at the end |
 | `record.json` | how it was made, the steps with rollouts, sha256 of every other file |
 
-The last column of the table above is the sha256 of `record.json`, which covers the whole folder.
+Minutes of training depend on what else the machine did; they are no measurement of speed. The last
+column of the table above is the sha256 of `record.json`, which covers the whole folder.
 
 ```python
 from azr_mini.recorded import origin, recorded
 
-run = recorded("live-0")  # a Run: .metrics, .config, .rollouts, .heldout, .buffer
+run = recorded("live-0")  # a Run: .metrics, .config, .rollouts, .heldout
 origin("live-0")["command"]
 ```
 

@@ -69,7 +69,8 @@ def normalize(notebook: nbformat.NotebookNode) -> None:
         cell.id = f"cell-{number}"
         cell.metadata = {key: value for key, value in cell.metadata.items() if key == "tags"}
         for output in cell.get("outputs", []):
-            output.get("data", {}).pop(WIDGET, None)
+            if output.get("data", {}).pop(WIDGET, None):
+                output["data"]["text/plain"] = "(a widget: it needs a running kernel)"
             output.get("metadata", {}).pop(WIDGET, None)
 
 

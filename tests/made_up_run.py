@@ -124,7 +124,8 @@ def _rollouts(type: TaskType, done: float, batch_size: int, rng: random.Random) 
         rate = sum(right) / 8
         common = {"type": type, "prompt_ids": (5, 6), "completion_ids": (7, 1), "truncated": False}
         common |= {"logprobs": (-0.123456, -0.5), "task": task}
-        proposed = {"prompt": "<propose>", "completion": program, "verdict": "valid"}
+        shown = f"<propose><{type.value}><program>def f(a):\n    return a<input>1<output>1"
+        proposed = {"prompt": shown, "completion": program, "verdict": "valid"}
         earned = {"reward": 1 - rate, "solve_rate": rate, "advantage": rng.gauss(0, 1)}
         rollouts.append(Rollout(role=Role.PROPOSE, **proposed, **earned, **common))
         for correct in right:

@@ -37,14 +37,36 @@ def python_of(source):
 
 
 def definitions(tree):
-    """The functions, classes and constants that a module or cell defines at its top level."""
+    """The functions, classes and constants that a module or cell defines at its top level.
+
+    A class counts method by method, so that a notebook may build a long one in several cells: the
+    later ones begin with `class Name(Name):` and go on with it.
+    """
     found = {}
     for node in tree.body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        if isinstance(node, ast.FunctionDef):
             found[node.name] = node
+        elif isinstance(node, ast.ClassDef):
+            methods = [inner for inner in node.body if isinstance(inner, ast.FunctionDef)]
+            found |= {f"{node.name}.{method.name}": method for method in methods}
+            if not goes_on(node):
+                found[node.name] = without(node, methods)
         elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             found[node.targets[0].id] = node
     return found
+
+
+def goes_on(node):
+    """Whether a class only adds methods to a class of the same name."""
+    is_base = [isinstance(base, ast.Name) and base.id == node.name for base in node.bases]
+    only_methods = all(isinstance(inner, ast.FunctionDef) for inner in node.body)
+    return is_base == [True] and only_methods and not node.decorator_list
+
+
+def without(node, methods):
+    """The class with what is left when these methods are taken out: bases, fields, decorators."""
+    rest = [inner for inner in node.body if inner not in methods] or [ast.Pass()]
+    return ast.ClassDef(node.name, node.bases, node.keywords, rest, node.decorator_list)
 
 
 def normal_form(node):

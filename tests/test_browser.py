@@ -14,6 +14,7 @@ import time
 import urllib.request
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from tests.notebook_source import ROOT, code_cells, read
@@ -33,9 +34,11 @@ MINUTES = 60_000  # milliseconds
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    """A JupyterLab with fresh settings on a copy of the notebooks: its address."""
+    """A JupyterLab with fresh settings on a copy of the notebooks, not yet run: its address."""
     home = tmp_path_factory.mktemp("jupyter")
     shutil.copytree(ROOT / "notebooks", home / "notebooks", ignore=shutil.ignore_patterns("runs"))
+    for path in home.glob("notebooks/*.ipynb"):  # what is shown then comes from this run
+        nbformat.write(clear_outputs(read(path)), path)
     for name, values in SETTINGS.items():
         file = home / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -62,6 +65,13 @@ def lab(tmp_path_factory):
         finally:
             server.terminate()
             server.wait()
+
+
+def clear_outputs(notebook):
+    """The notebook as if nobody had run it."""
+    for cell in code_cells(notebook):
+        cell.outputs, cell.execution_count = [], None
+    return notebook
 
 
 def wait_for(address, server, log, seconds=120):
@@ -101,54 +111,60 @@ def run_all(browser, lab, number, screenshots):
     page = browser.new_page(viewport={"width": 1400, "height": 1000})
     page.goto(f"{lab}/lab/tree/{path.name}?reset")
     page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=2 * MINUTES)
+    page.get_by_text("| Idle").first.wait_for(timeout=2 * MINUTES)  # or it asks for a kernel
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     cells = page.locator(".jp-CodeCell .jp-InputPrompt")
     count = len([cell for cell in code_cells(read(path)) if cell.source.strip()])
     deadline = time.monotonic() + 600
     while time.monotonic() < deadline:
-        prompts = cells.all_inner_texts()
-        if len(prompts) >= count and not any("*" in text for text in prompts[:count]):
+        if has_run(cells.all_inner_texts(), count):
             break
         page.wait_for_timeout(500)
     errors = page.locator(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.stderr']")
     page.screenshot(path=screenshots / f"{number}.png", full_page=False)
-    assert not any("*" in text for text in cells.all_inner_texts()), "a cell did not finish"
+    assert has_run(cells.all_inner_texts(), count), "a cell did not finish"
     assert "Traceback" not in "".join(errors.all_inner_texts())
     return page
 
 
-def picture(page, name):
-    """What the picture of the widget with this name shows now."""
-    return page.locator(f"img[alt^='{name}']").last
+def has_run(prompts, count):
+    """Whether every cell has its number; "[ ]" waits for the kernel and "[*]" is running."""
+    return sum(any(map(str.isdigit, text)) for text in prompts) >= count
 
 
 def test_the_live_grid_of_notebook_00_is_drawn(browser, lab, screenshots):
     page = run_all(browser, lab, "00", screenshots)
-    assert page.locator(".jp-OutputArea-output img").count() >= 1
+    cell = page.locator(".jp-CodeCell", has_text="for _ in follow(steps, run, state").first
+    assert cell.locator("img").count() == 1  # redrawn in place
+    cell.screenshot(path=screenshots / "00-live.png")
     page.close()
 
 
 def test_the_verdict_box_of_notebook_01_answers(browser, lab, screenshots):
     page = run_all(browser, lab, "01", screenshots)
-    box = page.locator("textarea.widget-input, .widget-textarea textarea").first
-    box.fill("def f(a):\n    while True:\n        pass")
-    box.blur()
-    page.get_by_role("button", name="Run").last.click()
-    page.get_by_text("timeout").last.wait_for(timeout=MINUTES)
-    page.screenshot(path=screenshots / "01-verdict.png")
+    box = page.locator(".widget-vbox", has=page.get_by_role("button", name="Run", exact=True)).last
+    program = box.locator("textarea")
+    program.fill("def f(a):\n    while True:\n        pass")
+    program.blur()
+    box.get_by_role("button", name="Run", exact=True).click()
+    box.get_by_text("timeout").first.wait_for(timeout=MINUTES)
+    box.screenshot(path=screenshots / "01-verdict.png")
     page.close()
 
 
 def test_the_slider_of_notebook_04_changes_its_figure(browser, lab, screenshots):
     page = run_all(browser, lab, "04", screenshots)
-    handle = page.locator(".jp-OutputArea .noUi-handle").last
-    image = page.locator(".jp-OutputArea .widget-image, .jp-OutputArea .jupyter-widgets img").last
+    widget = page.locator(".widget-vbox", has=page.get_by_text("reward shape")).last
+    image = widget.locator("img")
     before = image.get_attribute("src")
-    handle.focus()
-    for _ in range(3):
-        page.keyboard.press("ArrowRight")
-    page.wait_for_timeout(3000)
-    page.screenshot(path=screenshots / "04-slider.png")
+    widget.locator(".noUi-handle").focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function(
+        "([image, before]) => image.isConnected === false || image.src !== before",
+        arg=[image.element_handle(), before],
+        timeout=MINUTES,
+    )
     assert image.get_attribute("src") != before
+    widget.screenshot(path=screenshots / "04-slider.png")
     page.close()

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from functools import cache
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -35,6 +36,7 @@ def texts(element):
     return [part.text for part in element.iter(f"{SVG}text")]
 
 
+@cache
 def width(text, size, weight):
     """The width in DejaVu Sans, which is wider than the other fonts that a reader may have."""
     return TextPath((0, 0), text, size, FontProperties(weight=weight)).get_extents().width

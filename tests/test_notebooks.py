@@ -89,6 +89,18 @@ def test_a_changed_function_is_noticed():
     assert normal_form(first) == normal_form(second) != normal_form(third)
 
 
+def test_a_class_is_compared_method_by_method():
+    first = "class A:\n    x = 1\n    def f(self):\n        return 1"
+    whole = first + "\n    def g(self):\n        return 2"
+    second = "class A(A):\n    def g(self):\n        return 3"
+    package, begun, more = (definitions(ast.parse(text)) for text in (whole, first, second))
+    assert list(package) == ["A.f", "A.g", "A"] and list(more) == ["A.g"]
+    assert all(normal_form(begun[key]) == normal_form(package[key]) for key in ("A", "A.f"))
+    assert normal_form(more["A.g"]) != normal_form(package["A.g"])
+    drifted = definitions(ast.parse(first.replace("x = 1", "x = 2")))["A"]
+    assert normal_form(drifted) != normal_form(package["A"])
+
+
 @each_and_solutions
 def test_the_first_code_cell_is_the_setup_cell(path):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))

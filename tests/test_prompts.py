@@ -15,6 +15,7 @@ from azr_mini.prompts import (
     parse_answer,
     parse_proposal,
     propose_prompt,
+    shown_programs,
     solve_prompt,
     split_completion,
     thought,
@@ -164,3 +165,12 @@ def test_no_random_text_raises(text):
         for type in TaskType:
             parse_answer(type, f"<answer>{text}</answer>", dialect)
             parse_proposal(type, f"<answer>{text}</answer>", dialect, PROGRAM, num_inputs=2)
+
+
+@pytest.mark.parametrize("dialect", Dialect)
+@pytest.mark.parametrize("type", TaskType)
+def test_the_programs_that_a_proposer_was_shown_read_back(type, dialect):
+    programs = [PROGRAM, "def f(a):\n    b = '<a>'\n\n    return b", "def f(a): return a"]
+    references = [Triple(program, "1", "2") for program in programs]
+    prompt = propose_prompt(type, references, dialect, num_inputs=3)
+    assert shown_programs(prompt) == programs[: 1 if type is TaskType.INDUCTION else 3]

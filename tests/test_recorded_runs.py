@@ -63,9 +63,6 @@ def test_every_step_has_metrics_and_training_was_between_two_evaluations(name):
     assert origin(name)["seconds"] == pytest.approx(taken, abs=1)
     found = Counter((line["step"], line["temperature"]) for line in run.heldout)
     assert found == {(step, t): 1 for step in (0, steps) for t in (0.0, 1.0)}
-    assert len(run.buffer) == sum(
-        run.metrics[f"buffer/size/{type.value}"].iloc[-1] for type in TaskType
-    )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -134,9 +131,10 @@ def test_recording_again_gives_the_same_bytes(small, tmp_path):
     before = contents()
     (small / "mine" / "left-over").write_text("of an older version")
     record(Run.open(tmp_path / "run"), small / "mine", "about", "python -m azr_mini train", ["abc"])
-    assert contents().keys() == before.keys()
-    del before["record.json"]  # it holds the load of the machine
-    assert {name: contents()[name] for name in before} == before
+    assert contents() == before
+    for name in before:
+        if name.endswith(".gz"):  # bytes 4 to 7 of a gzip member are the time it was written
+            assert before[name][4:8] == bytes(4)
 
 
 @pytest.mark.parametrize("name", ["yours", "../run", "", None, ["mine"]])
@@ -205,7 +203,6 @@ def test_a_killed_run_is_finished_by_the_next_call_and_recorded_with_its_own_num
     assert ended == ["tiny"] and record_runs.finished(run) and run.config.threads == 1
     record(run, tmp_path / "recorded" / "tiny", "A tiny run.", "", [])
     read = recorded("tiny", tmp_path / "recorded")
-    assert read.buffer == run.buffer and len(read.buffer) > 2
     assert list(read.rollouts) == list(run.rollouts)
     assert read.heldout == run.heldout and len(read.heldout) == 4
     assert abs(read.metrics / run.metrics - 1).max().max() < 1e-5

@@ -17,7 +17,7 @@ def test_the_seed_file_is_found_in_the_clone():
 
 
 @pytest.mark.slow
-def test_the_seed_file_is_found_in_an_installed_wheel(tmp_path):
+def test_seed_and_recorded_runs_are_found_in_an_installed_wheel(tmp_path):
     pip = [sys.executable, "-m", "pip", "--quiet"]
     subprocess.run(
         [*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", tmp_path / "dist", ROOT],
@@ -29,7 +29,9 @@ def test_the_seed_file_is_found_in_an_installed_wheel(tmp_path):
     program = (
         f"import sys; sys.path.insert(0, {str(site)!r})\n"
         "from azr_mini.resources import data_path\n"
+        "from azr_mini.recorded import recorded, recorded_names\n"
         "from azr_mini.tasks import load_seed_tasks\n"
+        "assert len(recorded(recorded_names()[0]).metrics)\n"
         "path = data_path('seed_triples.json')\n"
         "assert load_seed_tasks(path)\n"
         "print(path)"

@@ -637,6 +637,12 @@ def test_layers_are_reported(unchecked):
         assert {"descriptors", "memory", "cpu", "parent", "privileges", "files"} <= set(rows)
 
 
+def test_layers_are_listed_in_the_same_order_every_time(unchecked):
+    names = [row.name for row in unchecked.layers()]
+    order = [*selftest.LAYERS, *selftest.CHECKS]
+    assert names == [name for name in order if name in names]
+
+
 BROKEN = {
     "seccomp": "open a file",
     "cpu": "burn CPU",

@@ -1,14 +1,20 @@
 """Every figure is drawn from a run folder alone, also from a short or poor one."""
 
+import math
+
 import matplotlib.image
 import pytest
 from made_up_run import MadeUpStep, made_up_run
 
 from azr_mini.config import Config
+from azr_mini.metrics import step_tables, task_table
 from azr_mini.runs import Run
-from azr_mini.tasks import Role, TaskType
+from azr_mini.tasks import Role, Task, TaskType
 from azr_mini.viz.figures import FIGURES, draw, write_figures
+from azr_mini.viz.questions import MEANS, complexity_and_diversity
 from azr_mini.viz.style import COLOURS, LINES
+
+PROGRAMS = ["def f(a):\n    return a", "def f(a):\n    b = sum(a)\n    return b * 3 if b else 1"]
 
 
 @pytest.fixture(scope="module")
@@ -76,3 +82,25 @@ def test_the_longest_responses_fit_their_panels(tmp_path):
         assert axes.lines and all(
             0 <= y <= axes.get_ylim()[1] for line in axes.lines for y in line.get_ydata()
         )
+
+
+def test_the_questions_figure_shows_the_means_of_each_steps_tasks(tmp_path):
+    tasks = [Task(TaskType.ABDUCTION, p, ("1",), ("1",)) for p in PROGRAMS]
+    tables = [task_table(tasks[:1], [PROGRAMS[1:]]), task_table([]), task_table(tasks)]
+    panels = {axes.get_title(): axes for axes in complexity_and_diversity(tables).axes}
+    for name, label in MEANS.items():
+        lines = panels[label].lines  # a faint one and its running mean
+        assert {line.get_color() for line in lines} <= {COLOURS[TaskType.ABDUCTION]}
+        if name in ("answer_diversity", "ast_distance"):
+            continue  # one of the two steps has none
+        first, gap, last = lines[0].get_ydata()
+        assert first == tables[0][name].mean() and last == tables[2][name].mean()
+        assert math.isnan(gap)
+    assert panels["distance to the references shown"].lines[0].get_ydata()[0] > 0
+
+
+def test_a_type_without_tasks_has_no_line_in_the_questions_figure(run):
+    tables = [table.query("type != 'deduction'") for table in step_tables(run.rollouts)]
+    for axes in complexity_and_diversity(tables).axes:
+        assert axes.lines
+        assert all(line.get_color() != COLOURS[TaskType.DEDUCTION] for line in axes.lines)

@@ -19,8 +19,7 @@ def gain_table(groups: Mapping[str, Sequence[Run]], temperature: float = 1.0) ->
     groups: runs that differ in nothing but the seed, by name. One row for each run, indexed by
     (group, seed), and one (group, "all"); columns before, after, gain, low, high, and the gain in
     each task type. A run's interval is over tasks, a group's over tasks and runs. temperature: 1
-    for the sampled evaluation, 0 for the greedy one. ValueError names a run without a held-out
-    evaluation before and after.
+    for the sampled evaluation, 0 for the greedy one. ValueError as for `accuracies`.
     """
     index, rows = [], []  # no dict: two runs may have one seed
     for name, runs in groups.items():
@@ -36,8 +35,11 @@ def difference_table(
     """By how many points each other group gained more than the group `against`, paired by task.
 
     One row for each other group, with the 95 % interval over tasks and runs in low and high: where
-    it holds 0, these runs do not tell the groups apart. ValueError as for `gain_table`.
+    it holds 0, these runs do not tell the groups apart. ValueError as for `accuracies` of them all.
     """
+    if against not in groups:
+        raise ValueError(f"no group {against!r} to compare with: use one of {', '.join(groups)}")
+    accuracies([run for runs in groups.values() for run in runs], temperature)  # or it is refused
     arms = {name: _gains(accuracies(runs, temperature)) for name, runs in groups.items()}
     rows = {
         name: _points("difference", crossed_bootstrap([arm, arms[against]]))
@@ -50,9 +52,17 @@ def difference_table(
 def accuracies(runs: Sequence[Run], temperature: float = 1.0) -> dict[TaskType, np.ndarray]:
     """By task type, (n_runs, 2, n_tasks): accuracy over a task's samples before and after training.
 
-    ValueError names a run that was not evaluated at this temperature before and after.
+    ValueError names a run that was not evaluated at this temperature before and after, or on other
+    tasks than the first.
     """
     found = [_before_and_after(run, temperature) for run in runs]
+    shapes = [[accuracy.shape for accuracy in by_type.values()] for by_type in found]
+    for run, shape in zip(runs, shapes, strict=True):
+        if shape != shapes[0]:
+            raise ValueError(
+                f"{run.folder} was not evaluated on the same tasks as {runs[0].folder}: compare "
+                "runs with the same heldout_tasks"
+            )
     return {type: np.stack([by_type[type] for by_type in found]) for type in found[0]}
 
 

@@ -71,6 +71,8 @@ def self_test(runner: ConfinedRunner, memory_mb: int) -> list[Layer]:
     runner.run(
         _requests(memory_mb), lambda request, reply: rows.extend(_rows(request.cases, reply))
     )
+    order = [*LAYERS, *CHECKS]  # not that in which processes happened to end
+    rows.sort(key=lambda row: order.index(row.name) if row.name in order else -1)
     # Staying root inside a container that has no other user is reported but not fatal.
     broken = [row.name for row in rows if not row.active and row.name != "user"]
     if broken:

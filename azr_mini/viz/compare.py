@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from azr_mini.runs import Run
 from azr_mini.viz.style import OTHER_COLOURS, house_style, name_steps, panels, say_missing, smooth
@@ -36,9 +37,11 @@ def compare(groups: Mapping[str, Sequence[Run]], curves: Mapping[str, str], titl
                 say_missing(axes, key)
         for axes in grid.flat[len(curves) :]:
             axes.remove()
-        name_steps(grid.flat[max(0, len(curves) - columns) : len(curves)])
-        lines = [Line2D([], [], color=colour, label=name) for name, colour in colours.items()]
-        figure.legend(handles=lines, loc="outside lower center", ncols=len(lines))
+        name_steps(figure.axes)
+        legend = [Line2D([], [], color=colour, label=name) for name, colour in colours.items()]
+        if any(len(runs) > 1 for runs in groups.values()):
+            legend.append(Patch(color="#555555", alpha=0.2, label="lowest to highest run"))
+        figure.legend(handles=legend, loc="outside lower center", ncols=len(legend))
     return figure
 
 

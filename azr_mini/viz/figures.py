@@ -6,7 +6,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from azr_mini.runs import Run
-from azr_mini.viz import health, learning, lengths, proposals
+from azr_mini.viz import health, learning, lengths, proposals, questions
 from azr_mini.viz.style import DPI, house_style
 
 FIGURES: dict[str, Callable[[Run], Figure]] = {
@@ -17,6 +17,7 @@ FIGURES: dict[str, Callable[[Run], Figure]] = {
     "completion_length": lengths.completion_length,
     "valid_rate": proposals.valid_rate,
     "buffer": proposals.buffer,
+    "questions": questions.questions,
     "policy": health.policy,
     "timing": health.timing,
 }

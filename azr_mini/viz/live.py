@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import textwrap
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -13,6 +14,7 @@ from azr_mini.viz.learning import reward
 from azr_mini.viz.picture import picture
 
 ALT = "Mean reward by role and task type, a curve each, over the steps so far."
+WIDTH = 94  # characters that fit under a notebook's cell
 DRAWING_SHARE = 0.1  # of the time that passes: more, and steps go by without a new picture
 
 
@@ -43,6 +45,7 @@ def follow(
             pace = Pace()
             for step in keep(steps, run, state, interrupts):
                 line = f"{step_line(step, num_steps)}  {pace.eta(num_steps - state.step)}"
+                line = textwrap.fill(line, WIDTH, subsequent_indent=" " * 4)
                 page.say(line)
                 page.draw_if_time()
                 yield step
@@ -51,7 +54,7 @@ def follow(
     if interrupts.asked and run.step < num_steps:
         page.say(f"{line}\n{how_to_go_on(run, num_steps)}")
     else:
-        page.say(f"{line}\nall {run.step} steps are saved in {run.folder}")
+        page.say(f"{line}\n{run.step} of {num_steps} steps are done and saved in {run.folder}")
     page.draw()
 
 
@@ -61,7 +64,7 @@ def how_to_go_on(run: Run, num_steps: int) -> str:
 
     run = Run.open({str(run.folder)!r})
     state = run.state()
-    run.rewind()
+    run.rewind()  # and give train the same functions as before, if you gave it any
     for step in follow(train(run.config, state, executor), run, state, num_steps={num_steps}):
         pass
 """
@@ -78,7 +81,7 @@ class Page:
 
     def say(self, text: str) -> None:
         """Shows the text in place of the last one."""
-        self._text = show_in_place(Text(text.rstrip()), self._text)
+        self._text = show_in_place(Text(text.strip()), self._text)
 
     def draw_if_time(self) -> None:
         """Counts a step and draws, unless one just did or drawing takes too much of the time."""

@@ -62,10 +62,10 @@ def _facts(rollout: dict) -> str:
 def _direction(advantage: float) -> tuple[str, str, str]:
     """Sign, frame colour and meaning of an advantage."""
     if advantage > 0:
-        return "▲", UP_COLOUR, "the update made this completion likelier"
+        return "▲", UP_COLOUR, "the update pushed its probability up"
     if advantage < 0:
-        return "▼", DOWN_COLOUR, "the update made this completion less likely"
-    return "•", BORDER, "the update did not use this completion"
+        return "▼", DOWN_COLOUR, "the update pushed its probability down"
+    return "•", BORDER, "the update did not use it"
 
 
 def _shaded_by_probability(tokens: Sequence[str], logprobs: Sequence[float]) -> str:

@@ -52,9 +52,10 @@ def _when(task: Task, joined: Mapping[tuple, int] | None) -> str:
 def _text(task: Task) -> str:
     lines = [task.program]
     for place, (given, output) in enumerate(zip(task.inputs, task.outputs, strict=True)):
-        hidden = "  (hidden)" if task.num_visible and place >= task.num_visible else ""
+        hidden = " *" if task.num_visible and place >= task.num_visible else ""
         lines.append(f"f({given}) -> {output}{hidden}")
-    return "\n".join(lines + ([f"message: {task.message}"] if task.message else []))
+    lines += [f"message: {task.message}"] if task.message else []
+    return "\n".join(lines + (["* hidden from the solver"] if task.num_visible else []))
 
 
 def _card(task: Task, when: str) -> str:

@@ -10,7 +10,7 @@ from azr_mini.viz.style import DOWN_COLOUR, UP_COLOUR
 
 FILTER = ("open a socket", "start a process", "write elsewhere", "executable memory", "wait")
 MEANINGS = {  # status: (who answered, what that means, rows of `Executor.layers()` behind it)
-    "ok": ("nobody objected", "every interpreter gave the same plain value", ()),
+    "ok": ("all layers", "every interpreter gave the same plain value", ()),
     "input": ("the reader of inputs", "the input is not a list of literal arguments", ()),
     "syntax": ("Python's parser", "this is no program with a top-level def f", ()),
     "unsafe": ("the filter of system calls", "the process was killed at a forbidden one", FILTER),

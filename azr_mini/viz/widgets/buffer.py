@@ -18,16 +18,16 @@ def buffer_browser(
     """
     tasks = newest_first(tasks)
     type = ipywidgets.Dropdown(
-        options=[("all", None), *((t.value, t) for t in TaskType)], description="type"
+        options=[("all", ""), *((t.value, t) for t in TaskType)], description="type"
     )
     contains = ipywidgets.Text(description="program contains", style=WIDE)
-    place = ipywidgets.BoundedIntText(1, 1, 1, description="page", style=WIDE)
+    place = ipywidgets.BoundedIntText(1, 1, 1, description="page number", style=WIDE)
 
     def chosen() -> list[Task]:
         return [
             task
             for task in tasks
-            if type.value in (None, task.type) and contains.value in task.program
+            if type.value in ("", task.type) and contains.value in task.program
         ]
 
     def page() -> str:

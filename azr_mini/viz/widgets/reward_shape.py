@@ -20,7 +20,9 @@ def reward_shape_slider(
         options=list(PROPOSER_REWARDS), value=shape, description="reward shape", style=WIDE
     )
     label = f"{OFFICIAL} where nothing is learned, as in the official code"
-    official = ipywidgets.Checkbox(description=label, style=WIDE, indent=False)
+    official = ipywidgets.Checkbox(
+        description=label, style=WIDE, indent=False, layout=ipywidgets.Layout(width="auto")
+    )
 
     def page() -> str:
         zero = OFFICIAL if official.value else 0.0

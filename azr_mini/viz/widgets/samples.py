@@ -26,10 +26,10 @@ def sample_browser(run: Run) -> ipywidgets.Widget:
         options=steps, value=steps[-1], description="step", style=WIDE, continuous_update=False
     )
     role = ipywidgets.Dropdown(
-        options=[("both", None), *((ROLE_NAMES[r], r) for r in Role)], description="role"
+        options=[("both", ""), *((ROLE_NAMES[r], r) for r in Role)], description="role"
     )
     type = ipywidgets.Dropdown(
-        options=[("all", None), *((t.value, t) for t in TaskType)], description="type"
+        options=[("all", ""), *((t.value, t) for t in TaskType)], description="type"
     )
     reward = ipywidgets.Dropdown(options=list(REWARDS), description="reward")
     place = ipywidgets.BoundedIntText(1, 1, 1, description="number", style=WIDE)
@@ -43,7 +43,8 @@ def sample_browser(run: Run) -> ipywidgets.Widget:
         if step.value not in loaded:
             loaded.clear()
             loaded[step.value] = rollouts_of(run, step.value)
-        return list(select(loaded[step.value], None, role.value, type.value, REWARDS[reward.value]))
+        kind = role.value or None, type.value or None, REWARDS[reward.value]
+        return list(select(loaded[step.value], None, *kind))
 
     def page() -> str:
         found = chosen()
