@@ -54,7 +54,7 @@ class Recipe:
 
 def families() -> dict[str, Recipe]:
     """The kinds of runs; each is recorded with the seeds 0, 1 and 2."""
-    compared = ("--num-steps", "200", "--advantage")
+    compared = ("--num-steps", "200", "--batch-size", "8", "--advantage")
     return {
         "live": Recipe(
             "What notebook 00 trains while the reader watches.",
