@@ -12,6 +12,7 @@ from tiny_models import tiny_policy
 from azr_mini.__main__ import COMMANDS, main
 from azr_mini.runs import Run
 from azr_mini.sandbox import SandboxError
+from azr_mini.viz.figures import FIGURES
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = ["--num-steps", "2", "--batch-size", "2", "--num-attempts", "2", "--max-new-tokens", "8"]
@@ -137,7 +138,7 @@ def test_a_small_run_from_end_to_end(capsys, tmp_path, model_folder):
     assert run.step == 2 and [r["step"] for r in run.heldout] == [0, 0, 2, 2]
     assert "step    1/2" in said and "Held-out accuracy, temperature 1" in said
     figures = sorted((run.folder / "figures").glob("*.png"))
-    assert len(figures) == 9 and all(path.name in said for path in figures)
+    assert len(figures) == len(FIGURES) and all(path.name in said for path in figures)
 
     few = ["--limit", "2", "--max-new-tokens", "8"]
     assert main(["evaluate", str(run.folder), *few, "--json", "score.json"]) == 0
@@ -211,7 +212,7 @@ def test_plot_draws_a_run_where_it_is_told(capsys, tmp_path):
     made_up_run(tmp_path / "mine", num_steps=3)
     assert main(["plot", "mine", "--out", "elsewhere"]) == 0
     paths = capsys.readouterr().out.split()
-    assert len(paths) == 9 and all((tmp_path / path).exists() for path in paths)
+    assert len(paths) == len(FIGURES) and all((tmp_path / path).exists() for path in paths)
 
 
 def test_doctor_names_every_layer_and_what_is_missing(capsys):
