@@ -7,7 +7,7 @@ from itertools import combinations
 
 from azr_mini.programs import normalized_tree, walk_in_order
 
-CLUSTER_DISTANCE = 0.2  # of 25 nodes at most 5 differ; independent nano programs rarely do
+CLUSTER_DISTANCE = 0.2  # of 25 nodes at most 5 differ
 
 _MERGED = (ast.operator, ast.unaryop, ast.boolop, ast.cmpop, ast.expr_context)
 
