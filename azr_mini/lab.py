@@ -71,10 +71,13 @@ def show_sentences() -> None:
 
 
 def _print_sentence(shell, kind, error, traceback, tb_offset=None):
-    """Prints the message of our own errors; other people's keep their traceback."""
+    """Prints the message of our own errors, whose traceback `%tb` still shows; other people's keep
+    theirs.
+    """
     if kind is ValueError and not _is_ours(traceback):
         shell.showtraceback((kind, error, traceback), tb_offset=tb_offset)
     else:
+        sys.last_type, sys.last_value, sys.last_traceback = kind, error, traceback
         print(error, file=sys.stderr)
     return [f"{kind.__name__}: {error}"]
 

@@ -218,8 +218,8 @@ What was tried and not kept:
   back are cleared again, but twice the memory.
 - Grading in a thread while the longest completions are still being written: no gain that stands out
   of the noise, because both need the interpreter.
-- Two threads in a decoding step of more than 64 rows, each with half of the prompts: bit for bit the
-  same completions, no gain, because half of the rows take well over half of the time.
+- Two threads in a decoding step of more than 64 rows, each with half of the prompts: bit for bit
+  the same completions, no gain, because half of the rows take well over half of the time.
 """
 
 

@@ -63,6 +63,12 @@ def test_what_a_reader_can_mend_is_a_sentence_without_traceback():
     assert "Traceback" not in text
     text, stopped = run_cells(start, "int('x')")
     assert stopped
+    wrong = "from azr_mini.config import Config\nConfig(num_steps=-1)"
+    again = f"get_ipython().run_cell({wrong!r})\nimport sys, traceback\n"
+    text, stopped = run_cells(
+        start, again + "traceback.print_tb(sys.last_traceback, file=sys.stdout)"
+    )
+    assert "config.py" in text  # which is what `%tb` shows
 
 
 @pytest.mark.slow

@@ -1,6 +1,6 @@
 """Checks of notebook 03: equal rewards, a loss over a constant length, and two faulty losses."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from azr_mini.exercises.answer import Checked
 from azr_mini.trr import clipped_objective, policy_loss
@@ -21,18 +21,27 @@ FAULTS = {
 
 def check_equal_rewards(answer: object) -> Checked:
     """Whether the two words say what equal rewards do with a baseline, and without."""
-    if isinstance(answer, tuple | list) and any(word is ... for word in answer):
-        return Checked(None, "two words are wanted, and one is still ...")
-    if not isinstance(answer, tuple | list) or len(answer) != 2:
-        return Checked(False, 'give two words, such as ("up", "down")')
-    if not all(isinstance(word, str) and word in DIRECTIONS for word in answer):
-        return Checked(False, f"each word is one of {', '.join(DIRECTIONS)}")
+    if unread := _not_two_words(answer, DIRECTIONS, example=("up", "down")):
+        return unread
     with_baseline, without = answer
     if with_baseline != "still":
         return Checked(False, "with a baseline: what is a reward minus the mean of equal rewards?")
     if without != "up":
         return Checked(False, "without one the advantage is the reward itself, and it is +1")
     return Checked(True, "equal rewards teach nothing, and only a baseline makes that so")
+
+
+def _not_two_words(
+    answer: object, words: Iterable[str], example: tuple[str, str]
+) -> Checked | None:
+    """What to do if the answer is not two of these words; None if it is."""
+    if isinstance(answer, tuple | list) and any(word is ... for word in answer):
+        return Checked(None, "two words are wanted, and one is still ...")
+    if not isinstance(answer, tuple | list) or len(answer) != 2:
+        return Checked(False, f'give two words, such as ("{example[0]}", "{example[1]}")')
+    if not all(isinstance(word, str) and word in words for word in answer):
+        return Checked(False, f"each word is one of {', '.join(words)}")
+    return None
 
 
 # ---- exercise 2 ---------------------------------------------------------------------------------
@@ -127,12 +136,8 @@ def loss_b(logprobs, old_logprobs, advantages, completion_mask):
 
 def check_faults(answer: object) -> Checked:
     """Whether the two names are the faults of loss_a and loss_b."""
-    if isinstance(answer, tuple | list) and any(name is ... for name in answer):
-        return Checked(None, "two names are wanted, and one is still ...")
-    if not isinstance(answer, tuple | list) or len(answer) != 2:
-        return Checked(False, 'give two names, such as ("sign", "none")')
-    if not all(isinstance(name, str) and name in FAULTS for name in answer):
-        return Checked(False, f"each name is one of {', '.join(FAULTS)}")
+    if unread := _not_two_words(answer, FAULTS, example=("sign", "none")):
+        return unread
     right = {"loss_a": "rows", "loss_b": "eos"}
     wrong = [loss for loss, name in zip(right, answer, strict=True) if name != right[loss]]
     if wrong:

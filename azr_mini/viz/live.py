@@ -2,7 +2,6 @@
 
 import signal
 import sys
-import textwrap
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -14,7 +13,6 @@ from azr_mini.viz.learning import reward
 from azr_mini.viz.picture import picture
 
 ALT = "Mean reward by role and task type, a curve each, over the steps so far."
-WIDTH = 94  # characters that fit under a notebook's cell
 DRAWING_SHARE = 0.1  # of the time that passes: more, and steps go by without a new picture
 
 
@@ -45,7 +43,7 @@ def follow(
             pace = Pace()
             for step in keep(steps, run, state, interrupts):
                 line = f"{step_line(step, num_steps)}  {pace.eta(num_steps - state.step)}"
-                line = textwrap.fill(line, WIDTH, subsequent_indent=" " * 4)
+                line = line.replace("  reward", "\n    reward")  # too long for under a cell
                 page.say(line)
                 page.draw_if_time()
                 yield step
