@@ -186,3 +186,23 @@ def test_the_buffer_browser_pages_and_filters():
 
 def test_an_empty_buffer_is_shown_as_empty():
     assert "0 of 0 tasks" in everything(buffer_browser([]))["page"].value
+
+
+@pytest.mark.parametrize(
+    "make, sentence",
+    [
+        (lambda: baseline_slider(np.eye(3), np.zeros(4)), "give .N, N. dot products and N rewards"),
+        (lambda: baseline_slider(np.eye(1), np.zeros(1)), "for at least 2 samples"),
+        (lambda: baseline_slider(np.zeros((3, 3)), np.zeros(3)), "all gradients are zero"),
+        (lambda: baseline_slider(np.full((2, 2), np.nan), np.zeros(2)), "is not finite: leave"),
+        (lambda: reward_shape_slider([2.0], 8), "a solve rate is 2.0: give shares from 0 to 1"),
+        (lambda: reward_shape_slider([float("nan")], 8), "a solve rate is nan"),
+        (lambda: reward_shape_slider([0.5], 0), "num_attempts is 0: give 1 or more"),
+        (lambda: sample_browser("runs/nano-0"), "str is no run: give Run.open"),
+        (lambda: buffer_browser([1, 2]), "int is no task: give run.buffer"),
+        (lambda: verdict_box(None), "NoneType is no executor"),
+    ],
+)
+def test_a_wrong_argument_is_a_sentence_that_says_what_to_give(make, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        make()

@@ -9,6 +9,7 @@ from azr_mini.viz.style import DOWN_COLOUR, PANEL, UP_COLOUR, panels
 
 def baseline_range(gradient_dots: np.ndarray, rewards: np.ndarray) -> tuple[float, float]:
     """From below the lowest reward or best baseline to above the highest."""
+    _check(np.asarray(gradient_dots, dtype=float), np.asarray(rewards, dtype=float))
     marks = [*np.asarray(rewards, dtype=float), best_baseline(gradient_dots, rewards), 0.0]
     room = 0.25 * max(max(marks) - min(marks), 0.1)
     return min(marks) - room, max(marks) + room
@@ -51,3 +52,16 @@ def gradient_noise(gradient_dots: np.ndarray, rewards: np.ndarray, baseline: flo
     noise.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
     noise.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
+
+
+def _check(dots: np.ndarray, rewards: np.ndarray) -> None:
+    """ValueError, saying what to give, if these are no samples with gradients."""
+    if rewards.ndim != 1 or dots.shape != (len(rewards), len(rewards)) or len(rewards) < 2:
+        raise ValueError(
+            f"gradient_dots has the shape {dots.shape} and rewards {rewards.shape}: give (N, N) "
+            "dot products and N rewards, for at least 2 samples"
+        )
+    if not (np.isfinite(dots).all() and np.isfinite(rewards).all()):
+        raise ValueError("a dot product or a reward is not finite: leave that sample out")
+    if not np.diag(dots).any():
+        raise ValueError("all gradients are zero: take those of the log-probabilities")

@@ -44,7 +44,15 @@ def solve_rates(
 
 
 def bars(axes: Axes, rates: Sequence[float], num_attempts: int, colour: str) -> None:
-    """Counts of each possible rate; those that teach nothing are hollow and hatched."""
+    """Counts of each possible rate; those that teach nothing are hollow and hatched.
+
+    ValueError if there were no attempts or a rate is no share.
+    """
+    if num_attempts < 1:
+        raise ValueError(f"num_attempts is {num_attempts}: give 1 or more")
+    for rate in rates:
+        if not 0 <= rate <= 1:
+            raise ValueError(f"a solve rate is {rate}: give shares from 0 to 1")
     if not len(rates):
         say_missing(axes, "solve rate")
         return

@@ -16,6 +16,9 @@ def buffer_browser(
 
     joined: what `task_cards.joined_steps` says about the run.
     """
+    tasks = list(tasks)
+    if strange := [task for task in tasks if not isinstance(task, Task)]:
+        raise ValueError(f"{strange[0].__class__.__name__} is no task: give run.buffer")
     tasks = newest_first(tasks)
     type = ipywidgets.Dropdown(
         options=[("all", ""), *((t.value, t) for t in TaskType)], description="type"

@@ -19,6 +19,8 @@ def sample_browser(run: Run) -> ipywidgets.Widget:
 
     Tokens are shaded by probability; a run records no entropies.
     """
+    if not isinstance(run, Run):
+        raise ValueError(f"{run.__class__.__name__} is no run: give Run.open(folder)")
     steps, texts = recorded_steps(run), token_texts(run)
     if not steps:
         return ipywidgets.HTML("this run has no rollouts yet")

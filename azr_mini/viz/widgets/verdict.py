@@ -13,6 +13,8 @@ def verdict_box(
     executor: Executor, program: str = EXAMPLE, inputs: str = "[3, 1, 2]"
 ) -> ipywidgets.VBox:
     """Fields for a program and its input, and a button that shows `verdict_card` for them."""
+    if not isinstance(executor, Executor):
+        raise ValueError(f"{type(executor).__name__} is no executor: give the one of start(...)")
     wide = ipywidgets.Layout(width="98%")
     code = ipywidgets.Textarea(
         program, description="program", rows=7, layout=wide, style=WIDE, continuous_update=False
