@@ -54,18 +54,20 @@ def why_not_loaded(name: str, error: Exception) -> str:
             f"no model {name!r} on the hub, or it is private: {ADVICE}, or log in with "
             "`hf auth login`"
         )
+    if caused_by(HfHubHTTPError):
+        return f"the hub did not give {name}: {_first_line(error)}; try again, or give a folder"
     if caused_by(OfflineModeIsEnabled, LocalEntryNotFoundError, ConnectionError):
         return (
             f"{name} is not on this machine and the hub cannot be reached: download it once where "
             f"there is a network (`hf download {name}`), unset HF_HUB_OFFLINE, or give a folder"
         )
-    if caused_by(HfHubHTTPError):
-        return f"the hub did not give {name}: {_first_line(error)}; try again, or give a folder"
     return f"no model {name!r}: {ADVICE} ({_first_line(error)})"
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
+    seen = set()  # an error that was raised twice may be its own context
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
         yield error
         error = error.__cause__ or error.__context__
 
