@@ -26,6 +26,11 @@ COMMANDS = {
     "pretrain-nano": (pretrain_nano, "make the nano base that data/nano_base holds"),
 }
 
+OUT_OF_MEMORY = (
+    "the memory of the GPU ran out; what was saved is whole: use --quantize nf4 with --lora-rank "
+    "16, lower --max-new-tokens, --max-prompt-tokens or --batch-size, or take a smaller model"
+)
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs a command and returns the exit status: 2 for a mistake of the user's."""
@@ -47,6 +52,11 @@ def main(arguments: list[str] | None = None) -> int:
         if not _is_ours(error):
             raise
         print(f"azr-mini: {error}", file=sys.stderr)
+        return 2
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":  # torch's, which may not be loaded here
+            raise
+        print(f"azr-mini: {OUT_OF_MEMORY}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("azr-mini: stopped", file=sys.stderr)

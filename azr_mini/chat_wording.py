@@ -67,6 +67,13 @@ A message from the author of the inputs:
 {frame} The answer is the program in a ```python block."""
 )
 
+PLAIN = """A conversation between a user and an assistant. The user poses a problem. The assistant
+thinks about it step by step and then answers in exactly the form that the user asks for.
+
+User: {prompt}
+
+Assistant:"""
+
 
 def fence(name: str, text: str) -> str:
     """The text as a fenced block of that name."""

@@ -10,7 +10,7 @@ import os
 import shutil
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from azr_mini.files import checksum, sync
@@ -51,6 +51,8 @@ def save(run: Path, state, appended: Iterable[str], known: Sums) -> Sums:
         record = {
             "step": state.step,
             "skipped_in_a_row": state.skipped_in_a_row,
+            "micro_batch_tokens": state.micro_batch_tokens,
+            "loss_scale": astuple(state.loss_scale),
             "files": {name: checksum(path) for name, path in files.items()},
             "appended": {name: _grown(run / name, known.get(name, (0, 0))) for name in appended},
         }

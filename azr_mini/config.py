@@ -11,8 +11,8 @@ class Config:
 
     model: str = "nano"
     """nano, a folder, or a name on the Hugging Face hub."""
-    dialect: Literal["auto", "nano", "chat"] = "auto"
-    """Wording of the prompts; auto: what the model was made for."""
+    dialect: Literal["auto", "nano", "chat", "plain"] = "auto"
+    """Wording of the prompts: chat in the model's template, plain without; auto: as it was made."""
     quantize: Literal["nf4"] | None = None
     """Load the base in 4 bits (needs lora_rank)."""
     lora_rank: int | None = None
@@ -84,6 +84,8 @@ class Config:
     """Longer gradients are scaled down to this."""
     micro_batch_tokens: int = 2048
     """Padded tokens in one forward pass of the learner; changes memory, not the gradient."""
+    gradient_checkpointing: bool = False
+    """Compute each layer twice and keep less of it; changes memory and time, not the gradient."""
 
     temperature: float = 1.0
     """Of the sampler; the learner's probabilities are at 1."""

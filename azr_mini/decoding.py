@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, silu
 
+from azr_mini.models import ARCHITECTURES
 from azr_mini.packing import Packing, attend, packed_logits
 from azr_mini.policy import Policy
 
-ARCHITECTURES = ("llama", "qwen2", "qwen3")
 COPIED_PARAMETERS = 10**9  # the weights of a larger model are not held twice
 # oneDNN's bfloat16 product has a price however small it is; for so few rows a float32 product of
 # the same rounded numbers costs a fraction of it
@@ -25,15 +25,15 @@ def forward_pass(policy: Policy) -> Callable[[Tensor, Tensor, Tensor | int, Pack
     """`packing.packed_logits` of the policy's model without its first argument, for the weights as
     they are now.
     """
-    model = policy.model
-    has_adapter = hasattr(model, "peft_config")
-    base = model.get_base_model() if has_adapter else model
-    if is_supported(base.config) and (has_adapter or base.num_parameters() <= COPIED_PARAMETERS):
+    base = policy.base
+    if is_supported(base.config) and (
+        policy.has_adapter or base.num_parameters() <= COPIED_PARAMETERS
+    ):
         return Decoder(base, policy.dtype)
 
     def by_model(*arguments) -> Tensor:
         with policy.autocast():
-            return packed_logits(model, *arguments)
+            return packed_logits(policy.model, *arguments)
 
     return by_model
 

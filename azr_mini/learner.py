@@ -6,41 +6,23 @@
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from azr_mini.cores import side_by_side
+from azr_mini.micro_batches import MicroBatch, fitting, micro_batch_tokens, split
+from azr_mini.recompute import recomputed_layers
 from azr_mini.tasks import Role, Rollout
-from azr_mini.trr import clip_binds, kl_estimate, loss_weights, micro_batch_loss
+from azr_mini.trr import clip_binds, kl_estimate, micro_batch_loss
 
-KL_ROLLOUTS = 64  # the KL to the base is logged on at most so many rollouts a step
 MAX_SKIPPED = 5  # updates in a row that may be thrown away
 
 
 class NonFiniteError(ValueError):
     """Training produces numbers that are not finite; the message says what to do."""
-
-
-@dataclass
-class MicroBatch:
-    """Some rollouts of a batch, and what their rows (B,) count in its loss."""
-
-    rollouts: list[Rollout]
-    weights: Tensor  # (B,)
-    watched: list[int]  # rows whose KL to the base is computed
-    old_logprobs: Tensor | None = None  # (B, C), from the first pass
-
-    @property
-    def prompt_ids(self) -> list[Sequence[int]]:
-        """The prompt of each row."""
-        return [rollout.prompt_ids for rollout in self.rollouts]
-
-    @property
-    def completion_ids(self) -> list[Sequence[int]]:
-        """The completion of each row."""
-        return [rollout.completion_ids for rollout in self.rollouts]
 
 
 def trains(rollout: Rollout, config) -> bool:
@@ -54,35 +36,43 @@ def update(state, rollouts: list[Rollout], config) -> dict[str, float]:
     Each micro-batch adds its part of the loss of the whole batch, so their sizes change nothing.
     The old log-probabilities are those of the first pass. An update whose loss or gradient is not
     finite is thrown away and counted. NonFiniteError after five of them in a row, over steps and
-    resumes, and as soon as a weight is not finite.
+    resumes, and as soon as a weight is not finite. ValueError if memory does not suffice for one
+    rollout.
     """
+    policy, scale = state.policy, state.loss_scale
     rollouts = [rollout for rollout in rollouts if trains(rollout, config)]
-    batches = split(state.policy, rollouts, config)
-    parameters, sums, skipped = state.policy.parameters(), Counter(), 0
-    with side_by_side(state.policy, config.threads) as run:
+    batches = split(policy, rollouts, config, micro_batch_tokens(state, config))
+    parameters, sums, skipped = policy.parameters(), Counter(), 0
+    layers = recomputed_layers(policy.base, config.gradient_checkpointing)
+    with side_by_side(policy, config.threads) as run, layers:
         with base_policy(state) as base:
-            references = list(run(lambda batch: reference_logprobs(base, batch), batches))
+            compute = partial(reference_logprobs, base)
+            found = fitting(run, compute, batches, state, config)
+            batches = [replace(batch, ref_logprobs=reference) for batch, reference in found]
         for _ in range(config.updates_per_step):
             state.optimizer.zero_grad(set_to_none=True)
-            parts = run(
-                lambda batch, reference: gradient(state.policy, batch, reference, config),
-                batches,
-                references,
-            )
-            for gradients, part in parts:
+            compute = partial(gradient, policy, config=config, scale=scale.value)
+            found, batches = fitting(run, compute, batches, state, config), []
+            for batch, (gradients, logprobs, part) in found:
                 accumulate(parameters, gradients)
+                del gradients  # before the next ones are computed
                 sums.update(part)
+                old = logprobs if batch.old_logprobs is None else batch.old_logprobs
+                batches.append(replace(batch, old_logprobs=old))
+            unscale(parameters, scale.value)
             norm = torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)
             if torch.isfinite(norm) and torch.isfinite(sums["loss"]):
                 state.optimizer.step()
                 state.skipped_in_a_row = 0
+                scale.keep()
             else:
                 skipped += 1
                 state.skipped_in_a_row += 1
+                scale.lower()
             _require_finite(state, config)
     state.optimizer.zero_grad(set_to_none=True)
     total = {name: float(value) for name, value in sums.items()}
-    return {
+    metrics = {
         "loss": total["loss"] / config.updates_per_step,
         "entropy": total["entropy"] / total["tokens"],
         "clip_fraction": total["clipped"] / total["tokens"],
@@ -91,30 +81,9 @@ def update(state, rollouts: list[Rollout], config) -> dict[str, float]:
         "grad_norm": float(norm),  # of the last update, before it was scaled down
         "update_skipped": skipped,
     }
-
-
-def split(policy, rollouts: list[Rollout], config) -> list[MicroBatch]:
-    """The rollouts in micro-batches, with the weights that their rows have in the whole batch."""
-    weights = loss_weights(
-        torch.tensor([len(rollout.completion_ids) for rollout in rollouts]),
-        [rollout.group for rollout in rollouts],
-        group_weight=config.group_weight,
-        loss_norm=config.loss_norm,
-        norm_tokens=config.max_new_tokens,
-    )
-    watched = watched_rows(len(rollouts), config)
-    return [
-        MicroBatch(
-            [rollouts[row] for row in rows],
-            weights[rows],
-            [place for place, row in enumerate(rows) if row in watched],
-        )
-        for rows in policy.micro_batches(
-            [rollout.prompt_ids for rollout in rollouts],
-            [rollout.completion_ids for rollout in rollouts],
-            config.micro_batch_tokens,
-        )
-    ]
+    if (limit := micro_batch_tokens(state, config)) != config.micro_batch_tokens:
+        metrics["micro_batch_tokens"] = limit
+    return metrics
 
 
 def _require_finite(state, config) -> None:
@@ -123,6 +92,8 @@ def _require_finite(state, config) -> None:
         f"start a new run from the last checkpoint (--model RUN/checkpoint) with a learning_rate "
         f"below {config.learning_rate:g}, or check the rewards and the model"
     )
+    if state.policy.dtype is torch.float16:
+        advice += ", or use --dtype float32: float16 overflows"
     finite = torch.stack([parameter.isfinite().all() for parameter in state.policy.parameters()])
     if not finite.all():
         raise NonFiniteError(f"weights are not finite in step {state.step}: {advice}")
@@ -134,23 +105,23 @@ def _require_finite(state, config) -> None:
 
 
 def gradient(
-    policy, batch: MicroBatch, ref_logprobs: Tensor, config
-) -> tuple[tuple[Tensor | None, ...], dict[str, Tensor]]:
-    """The gradient of one micro-batch's part of the loss, one tensor for each trained parameter,
-    and its sums for the metrics. The first pass sets the old log-probabilities.
+    policy, batch: MicroBatch, config, scale: float = 1.0
+) -> tuple[tuple[Tensor | None, ...], Tensor, dict[str, Tensor]]:
+    """The gradient of one micro-batch's part of the loss, times `scale`, one tensor for each
+    trained parameter; the log-probabilities (B, C); and its sums for the metrics. Changes nothing.
     """
     # each (B, C)
     logprobs, entropies, mask = policy.logprobs(batch.prompt_ids, batch.completion_ids)
-    sums = {}
-    if batch.old_logprobs is None:
-        batch.old_logprobs = logprobs.detach()
-        gap = batch.old_logprobs - _sampled_logprobs(batch.rollouts, logprobs)
+    sums, old_logprobs, ref_logprobs = {}, batch.old_logprobs, batch.ref_logprobs
+    if old_logprobs is None:
+        old_logprobs = logprobs.detach()
+        gap = old_logprobs - _sampled_logprobs(batch.rollouts, logprobs)
         sums |= {"gap": gap[mask].abs().sum(), "first_tokens": mask.sum()}
     advantages = torch.tensor([r.advantage for r in batch.rollouts], device=logprobs.device)
     clip = {"clip_low": config.clip_low, "clip_high": config.clip_high}
     loss = micro_batch_loss(
         logprobs,
-        batch.old_logprobs,
+        old_logprobs,
         advantages,
         mask,
         batch.weights.to(logprobs.device),
@@ -160,16 +131,17 @@ def gradient(
         kl_coef=config.kl_coef,
         **clip,
     )
-    gradients = torch.autograd.grad(loss, policy.parameters(), allow_unused=True)
+    scaled = loss if scale == 1 else loss * scale
+    gradients = torch.autograd.grad(scaled, policy.parameters(), allow_unused=True)
     with torch.no_grad():
-        binds = clip_binds(logprobs, batch.old_logprobs, advantages, **clip)
+        binds = clip_binds(logprobs, old_logprobs, advantages, **clip)
         sums |= {"loss": loss.detach(), "tokens": mask.sum()}
         sums |= {"entropy": entropies[mask].sum(), "clipped": binds[mask].sum()}
         if batch.watched:
             seen = mask[batch.watched]
             kl = kl_estimate(logprobs[batch.watched], ref_logprobs[batch.watched])
             sums |= {"kl": kl[seen].sum(), "kl_tokens": seen.sum()}
-    return gradients, sums
+    return gradients, logprobs.detach(), sums
 
 
 def accumulate(parameters: list[Tensor], gradients: Sequence[Tensor | None]) -> None:
@@ -179,6 +151,14 @@ def accumulate(parameters: list[Tensor], gradients: Sequence[Tensor | None]) -> 
             parameter.grad = part
         elif part is not None:
             parameter.grad += part
+
+
+def unscale(parameters: list[Tensor], scale: float) -> None:
+    """Divides the gradients that the parameters hold by a scale."""
+    if scale != 1:
+        for parameter in parameters:
+            if parameter.grad is not None:
+                parameter.grad /= scale
 
 
 def _sampled_logprobs(batch: list[Rollout], like: Tensor) -> Tensor:
@@ -208,10 +188,3 @@ def base_policy(state):
     else:
         with state.policy.model.disable_adapter():
             yield state.policy
-
-
-def watched_rows(num_rollouts: int, config) -> set[int]:
-    """The rollouts whose KL to the base is computed: all if it costs, else an even sample."""
-    if config.kl_coef:
-        return set(range(num_rollouts))
-    return {i * num_rollouts // KL_ROLLOUTS for i in range(KL_ROLLOUTS)}

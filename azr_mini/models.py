@@ -1,53 +1,54 @@
-"""Finds and loads Hugging Face models: the nano base, a folder, or a name on the hub."""
+"""Loads Hugging Face models: the nano base, a folder, or a name on the hub."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import torch
 
-from azr_mini.resources import data_path
+from azr_mini.hub import find_model, why_not_loaded
 
+# whose arithmetic we know: the logits are the head of what the body returns
+ARCHITECTURES = ("llama", "qwen2", "qwen3")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-def choose_dtype(dtype: str, device: str) -> torch.dtype:
+def choose_device(device: str | None) -> str:
+    """That device, or a GPU if there is one; ValueError if it is a GPU and there is none."""
+    if device is None:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(
+            f"device is {device} but PyTorch finds no CUDA GPU: use --device cpu, or install a "
+            "driver and a PyTorch made for CUDA (`azr-mini doctor` says what is here)"
+        )
+    return device
+
+
+def choose_dtype(dtype: str, device: str, capability: tuple[int, int] | None = None) -> torch.dtype:
     """The arithmetic of that name; "auto" asks the hardware's capabilities, never a clock, so that
     it is the same in every run on one machine.
+
+    capability: the GPU's compute capability, asked of it if None. ValueError for bfloat16 on one
+    that has none.
     """
+    if dtype not in ("auto", *DTYPES):
+        raise ValueError(f"no dtype {dtype!r}: use auto, {', '.join(DTYPES)}")
+    if device.startswith("cuda") and dtype in ("auto", "bfloat16"):
+        capability = capability or torch.cuda.get_device_capability(device)
+        if capability >= (8, 0):
+            return torch.bfloat16
+        if dtype == "bfloat16":
+            found = ".".join(map(str, capability))
+            raise ValueError(
+                f"dtype is bfloat16 but this GPU (compute capability {found}, below 8.0) has none: "
+                "use --dtype float16, or auto"
+            )
+        return torch.float16
     if dtype != "auto":
-        if dtype not in DTYPES:
-            raise ValueError(f"no dtype {dtype!r}: use auto, {', '.join(DTYPES)}")
         return DTYPES[dtype]
-    if device.startswith("cuda"):
-        return torch.bfloat16 if torch.cuda.get_device_capability() >= (8, 0) else torch.float16
     # elsewhere a CPU emulates bfloat16, slower than float32
     fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return torch.bfloat16 if fast else torch.float32
-
-
-def find_model(name: str) -> str:
-    """What transformers should load: a folder that exists, or a Hugging Face name."""
-    if name == "nano":
-        folder = data_path("nano_base")
-        if not (folder / "config.json").is_file():
-            raise ValueError(
-                f"the nano base is missing from {folder.parent.name}/{folder.name}: restore it "
-                "from the repository, or make it with `python -m azr_mini pretrain-nano`"
-            )
-        return str(folder)
-    if name and Path(name).is_dir():
-        if not any(Path(name, f).is_file() for f in ("config.json", "adapter_config.json")):
-            raise ValueError(f"folder {name} holds no model: it has no config.json")
-        return str(name)
-    if not _HUB_NAME.fullmatch(name):
-        raise ValueError(f"no model {name!r}: {_ADVICE}")
-    return name
-
-
-_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
-_ADVICE = "use 'nano', a folder, or a Hugging Face name such as Qwen/Qwen2.5-Coder-0.5B-Instruct"
 
 
 def load_model(
@@ -57,6 +58,7 @@ def load_model(
     if they cannot be loaded. `quantize="nf4"` keeps the linear layers in 4 bits and computes in
     `compute`.
     """
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
     source, options = find_model(name), {"dtype": weights}
@@ -74,9 +76,13 @@ def load_model(
             model = AutoModelForCausalLM.from_pretrained(source, **options).to(device)
     except ImportError as error:
         raise ValueError(f"cannot load {name!r} in 4 bits: pip install bitsandbytes") from error
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().partition("\n")[0][:200]
-        raise ValueError(f"no model {name!r}: {_ADVICE} ({reason})") from error
+    except torch.OutOfMemoryError as error:
+        raise ValueError(
+            f"{name!r} does not fit into the memory of this GPU: use --quantize nf4 with "
+            "--lora-rank 16, or a smaller model"
+        ) from error
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise ValueError(why_not_loaded(name, error)) from error
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):
             # else a forward in evaluation mode repacks the weights for good, and gradients taken

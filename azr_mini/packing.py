@@ -15,10 +15,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 ATTENTION = "azr_packed"
 MASKED = -1e4  # finite: a row of padding that may see nothing must not become NaN
-SHARED, EMPTY = (
-    0,
-    -1,
-)  # owners of a column: the prompt's, nobody's; completion j of an entry is j + 1
+SHARED, EMPTY = 0, -1  # owners of a column: the prompt's, nobody's; completion j has j + 1
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,8 @@ def visible(owners: Tensor, query_owners: Tensor) -> Tensor:
 
     owners: (E, T); query_owners: (E, L); returns (E, L, T) booleans.
     """
-    return (owners[:, None] == SHARED) | (owners[:, None] == query_owners[:, :, None])
+    seen = owners[:, None] == query_owners[:, :, None]
+    return seen.logical_or_(owners[:, None] == SHARED)  # in place: at 8,000 columns 64 MB
 
 
 def as_mask(seen: Tensor, dtype: torch.dtype) -> Tensor:
@@ -137,7 +135,8 @@ def pack(
             positions += range(len(prompt), len(prompt) + len(inputs))
             owners[-1] += [number] * len(inputs)
 
-    columns = max(map(len, owners))
+    multiple = column_multiple(torch.device(device))
+    columns = -(-max(map(len, owners)) // multiple) * multiple
     grid = torch.tensor([own + [EMPTY] * (columns - len(own)) for own in owners], device=device)
     places = (grid != EMPTY).flatten().nonzero()[:, 0]
     seen = visible(grid, grid).tril_()  # (E, L, L)
@@ -150,6 +149,11 @@ def pack(
         keep,
         predicted_by,
     )
+
+
+def column_multiple(device: torch.device) -> int:
+    """What the width of a mask is a multiple of: a GPU's kernel would copy others in each layer."""
+    return 8 if device.type == "cuda" else 1
 
 
 # ---- the model ----------------------------------------------------------------------------------
@@ -182,7 +186,9 @@ def attend(layer: int, query: Tensor, key: Tensor, value: Tensor, packing: Packi
     keys, values = packing.keys_values(layer, key, value)  # (E, H, T, D)
     queries, mask = packing.spread(query), packing.mask  # (E, Hq, L, D), (E, 1, L, T)
     shape, shared = queries.shape, queries.shape[1] // keys.shape[1]
-    if shared > 1:  # heads that share keys become more columns, so that no key is copied
+    if shared > 1 and copies_keys(queries, packing):
+        keys, values = (x.repeat_interleave(shared, dim=1) for x in (keys, values))
+    elif shared > 1:  # heads that share keys become more columns, so that no key is copied
         queries = queries.reshape(shape[0], keys.shape[1], shared * shape[2], shape[3])
         mask = mask.repeat(1, 1, shared, 1)
     if not packing.chunks:
@@ -203,6 +209,15 @@ def attend(layer: int, query: Tensor, key: Tensor, value: Tensor, packing: Packi
         first = last
     out = parts[0] if len(parts) == 1 else torch.cat(parts)
     return packing.collect(out.reshape(*shape[:3], values.shape[3]))
+
+
+def copies_keys(queries: Tensor, packing: Packing) -> bool:
+    """Whether heads that share keys get copies of them, instead of rows of the mask.
+
+    On a GPU over whole grids, where a mask is larger than keys; not in the steps of generation,
+    whose few columns attend to many keys.
+    """
+    return queries.device.type == "cuda" and not packing.chunks
 
 
 def dense_attention(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor, scaling) -> Tensor:
@@ -239,11 +254,20 @@ def packed_logits(
 
     ids, positions: (N,).
     """
-    return model(
-        input_ids=ids[None],
-        position_ids=positions[None],
-        attention_mask=packing.mask,  # four dimensions: transformers hands it on untouched
-        use_cache=False,
-        logits_to_keep=keep,
-        packing=packing,
-    ).logits[0]
+    return model(logits_to_keep=keep, **_inputs(ids, positions, packing)).logits[0]
+
+
+def packed_hidden(model, ids: Tensor, positions: Tensor, packing: Packing) -> Tensor:
+    """What the model's head reads of the packed tokens: (N, H). ids, positions: (N,)."""
+    body = model.get_decoder()
+    return body(**_inputs(ids, positions, packing)).last_hidden_state[0]
+
+
+def _inputs(ids: Tensor, positions: Tensor, packing: Packing) -> dict:
+    return {
+        "input_ids": ids[None],
+        "position_ids": positions[None],
+        "attention_mask": packing.mask,  # four dimensions: transformers hands it on untouched
+        "use_cache": False,
+        "packing": packing,
+    }

@@ -4,16 +4,27 @@ Prompts and completions are token ids throughout; text is only ever encoded and 
 model stays in evaluation mode (no dropout), so that what sampled a token also scores it.
 """
 
-import json
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from azr_mini.models import choose_dtype, find_model, load_model
-from azr_mini.packing import install, pack, packed_logits, share_prompts
+from azr_mini.adapters import add_adapter, base_of, is_adapter, load_adapter, save_adapter
+from azr_mini.head import chunked_scores, needs_chunks, scores
+from azr_mini.hub import find_model
+from azr_mini.models import ARCHITECTURES, choose_device, choose_dtype, load_model
+from azr_mini.packing import (
+    PackedBatch,
+    install,
+    pack,
+    packed_hidden,
+    packed_logits,
+    share_prompts,
+)
 from azr_mini.prompts import NANO_TAGS, Dialect
+from azr_mini.templates import in_plain_text, in_template, speaks_in_turns, stop_ids
 
 
 class Policy:
@@ -23,7 +34,8 @@ class Policy:
         self, model, tokenizer, name: str = "", dtype: torch.dtype = torch.float32
     ) -> None:
         self.model, self.tokenizer, self.name, self.dtype = model.eval(), tokenizer, name, dtype
-        base = model.get_base_model() if hasattr(model, "peft_config") else model
+        self.training: dict | None = None  # the run's configuration, for an adapter's card
+        base = self.base
         install(base)
         config = base.config.get_text_config()
         self.max_positions = min(
@@ -35,9 +47,20 @@ class Policy:
         vocabulary = tokenizer.get_vocab()
         is_nano = all(tag in vocabulary for tag in NANO_TAGS)
         self.dialect = Dialect.NANO if is_nano else Dialect.CHAT
-        self.stop_ids = _stop_ids(base, tokenizer)
+        self.stop_ids = stop_ids(base, tokenizer)
+        self.in_template = not is_nano and speaks_in_turns(tokenizer, self.stop_ids)
         self.eos_id = tokenizer.eos_token_id
         self.pad_id = self.eos_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+
+    @property
+    def has_adapter(self) -> bool:
+        """Whether only an adapter trains."""
+        return hasattr(self.model, "peft_config")
+
+    @property
+    def base(self):
+        """The model itself, without the wrapper of its adapter (whose layers it holds)."""
+        return self.model.get_base_model() if self.has_adapter else self.model
 
     @property
     def device(self) -> torch.device:
@@ -57,14 +80,31 @@ class Policy:
             cache_enabled=False,  # a pass uses a weight once, and threads would share the cache
         )
 
-    def encode(self, prompt: str) -> list[int]:
-        """The prompt's token ids, inside the model's chat template if it has one."""
-        if self.dialect is Dialect.CHAT and self.tokenizer.chat_template:
-            message = [{"role": "user", "content": prompt}]
-            prompt = self.tokenizer.apply_chat_template(
-                message, add_generation_prompt=True, tokenize=False
+    def speak(self, dialect: str) -> None:
+        """Words prompts as `Config.dialect` says; ValueError if that needs a template there is not.
+
+        "auto" is what the model was made for, as chosen when it was loaded.
+        """
+        if dialect == "auto":
+            return
+        if dialect == "chat" and not self.tokenizer.chat_template:
+            raise ValueError(
+                f"dialect is chat but the tokenizer of {self.name} has no chat template: use "
+                "--dialect plain, or a model that was tuned for chat (its name often says Instruct)"
             )
-            return self.tokenizer.encode(prompt, add_special_tokens=False)
+        self.dialect = Dialect.NANO if dialect == "nano" else Dialect.CHAT
+        self.in_template = dialect == "chat"
+
+    def encode(self, prompt: str) -> list[int]:
+        """The prompt's token ids; in the chat dialect inside the model's template, or as plain text
+        for a base model.
+        """
+        if self.in_template:  # it holds the special tokens
+            return self.tokenizer.encode(
+                in_template(self.tokenizer, prompt), add_special_tokens=False
+            )
+        if self.dialect is Dialect.CHAT:
+            prompt = in_plain_text(prompt)
         return self.tokenizer.encode(prompt)
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -85,16 +125,10 @@ class Policy:
         """
         prompts, completions = [*map(list, prompt_ids)], [*map(list, completion_ids)]
         batch = pack(prompts, completions, self.pair_cost, self.dtype, self.device)
-        with self.autocast():
-            logits = packed_logits(
-                self.model, batch.ids, batch.positions, batch.keep, batch.packing
-            )
-        log_p = torch.log_softmax(logits.float(), dim=-1)  # (K, V)
-        entropies = -(log_p.exp() * log_p).sum(dim=-1)  # (K,)
         targets = torch.tensor(
             [i for row in completions for i in row], dtype=torch.long, device=self.device
         )
-        log_p = log_p.index_select(0, batch.predicted_by).gather(1, targets[:, None])[:, 0]
+        log_p, entropies = self._scores(batch, targets)
 
         lengths = torch.tensor([*map(len, completions)], device=self.device)
         mask = torch.arange(int(lengths.max()), device=self.device) < lengths[:, None]  # (B, C)
@@ -104,6 +138,19 @@ class Policy:
             empty.masked_scatter(mask, entropies.index_select(0, batch.predicted_by)),
             mask,
         )
+
+    def _scores(self, batch: PackedBatch, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-probabilities of the targets (T,) and entropies of the positions kept (K,)."""
+        base, packed = self.base, (batch.ids, batch.positions)
+        config = base.config.get_text_config()
+        many = needs_chunks(len(batch.keep), config.vocab_size)
+        with self.autocast():
+            if many and config.model_type in ARCHITECTURES:
+                hidden = packed_hidden(base, *packed, batch.packing).index_select(0, batch.keep)
+                head = base.get_output_embeddings()
+                return chunked_scores(hidden, head, batch.predicted_by, targets)
+            logits = packed_logits(self.model, *packed, batch.keep, batch.packing)
+        return scores(logits, batch.predicted_by, targets)
 
     def micro_batches(
         self,
@@ -132,9 +179,10 @@ class Policy:
 
     def save(self, folder: Path | str) -> None:
         """Writes the model (or only its adapter) and the tokenizer in Hugging Face format."""
-        # else peft asks the hub, at every checkpoint, whether the base's embeddings were resized
-        quietly = {"save_embedding_layers": False} if hasattr(self.model, "peft_config") else {}
-        self.model.save_pretrained(folder, **quietly)
+        if self.has_adapter:
+            save_adapter(self.model, folder, self.training)
+        else:
+            self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
 
 
@@ -152,45 +200,42 @@ def load_policy(
     """
     if quantize not in (None, "nf4"):
         raise ValueError(f"no quantize {quantize!r}: use 'nf4' or None")
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device(device)
     compute = choose_dtype(dtype, device)
     source = find_model(name)
-    adapter = Path(source, "adapter_config.json")
-    has_adapter = adapter.is_file()
+    has_adapter = is_adapter(source)
     if quantize and not (lora_rank or has_adapter):
         raise ValueError("4-bit weights cannot be trained: give lora_rank, such as 16, as well")
-    if has_adapter:
-        base = json.loads(adapter.read_text(encoding="utf-8"))["base_model_name_or_path"]
-    else:
-        base = name
     # all weights train in float32; a frozen base may be as small as its arithmetic
     frozen = (lora_rank or has_adapter) and device != "cpu"
     weights = compute if frozen else torch.float32
-    model, tokenizer = load_model(base, quantize, weights, compute, device)
     if has_adapter:
-        from peft import PeftModel
-
-        model = PeftModel.from_pretrained(model, source, is_trainable=True)
-    elif lora_rank:
-        from peft import LoraConfig, get_peft_model
-
-        model = get_peft_model(
-            model,
-            LoraConfig(
-                r=lora_rank,
-                lora_alpha=2 * lora_rank,
-                target_modules="all-linear",
-                task_type="CAUSAL_LM",
-            ),
-        )
+        base = base_of(source)
+        try:
+            model, tokenizer = load_model(base, quantize, weights, compute, device)
+        except ValueError as error:
+            raise ValueError(
+                f"the adapter in {name} expects its base at {base}: put it back there (a link will "
+                f"do); {error}"
+            ) from error
+        model = load_adapter(model, source, base)
+    else:
+        model, tokenizer = load_model(name, quantize, weights, compute, device)
+        if lora_rank:
+            model = add_adapter(model, lora_rank)
     return Policy(model, tokenizer, name, compute)
 
 
-def _stop_ids(model, tokenizer) -> tuple[int, ...]:
-    """Every token that ends a completion; chat models often have several."""
-    configured = getattr(model.generation_config, "eos_token_id", None)
-    configured = configured if isinstance(configured, list) else [configured]
-    stop_ids = {i for i in (*configured, tokenizer.eos_token_id) if i is not None}
-    if tokenizer.eos_token_id is None:
-        raise ValueError("the tokenizer has no end-of-sequence token: completions could not end")
-    return tuple(sorted(stop_ids))
+def merged(policy: Policy) -> Policy:
+    """A policy of its own whose weights hold the adapter; ValueError for a base in 4 bits, which
+    merging would round a second time.
+    """
+    if not policy.has_adapter:
+        raise ValueError(f"{policy.name} has no adapter to merge: save the policy as it is")
+    if getattr(policy.base, "is_loaded_in_4bit", False):
+        raise ValueError(
+            f"the base of {policy.name} is in 4 bits, and merging would round it again: load the "
+            "adapter's folder without quantize and merge that"
+        )
+    model = copy.deepcopy(policy.model).merge_and_unload()
+    return Policy(model.requires_grad_(True), policy.tokenizer, policy.name, policy.dtype)

@@ -8,7 +8,7 @@ import copy
 import json
 import random
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, astuple, dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -17,9 +17,9 @@ from azr_mini.buffer import TripleBuffer
 from azr_mini.config import Config
 from azr_mini.cores import share_cores
 from azr_mini.learner import trains, update
+from azr_mini.loss_scale import LossScale
 from azr_mini.memory import give_back_memory, resident_memory
 from azr_mini.policy import Policy, load_policy
-from azr_mini.prompts import Dialect
 from azr_mini.resources import data_path
 from azr_mini.rewards import PROPOSER_REWARDS, learnability_reward
 from azr_mini.sampler import Sampler
@@ -60,6 +60,8 @@ class TrainState:
     step: int = 0  # steps done
     reference: Policy | None = None  # None: the base is the policy without its adapter
     skipped_in_a_row: int = 0  # updates without effect since the last one with
+    micro_batch_tokens: int | None = None  # fewer than configured once memory ran out
+    loss_scale: LossScale = field(default_factory=LossScale)
 
     @classmethod
     def create(cls, config: Config, checkpoint: Path | None = None) -> "TrainState":
@@ -68,21 +70,23 @@ class TrainState:
         ValueError, saying what to do, if the model or the seed file cannot be read.
         """
         torch.manual_seed(config.seed)  # a new adapter starts at random
-        policy = _load_policy(config, config.model)
+        policy = _load_policy(config, str(checkpoint or config.model))
         share_cores(policy, config.threads)
         if config.max_prompt_tokens >= policy.max_positions:
             raise ValueError(
                 f"max_prompt_tokens is {config.max_prompt_tokens} but {config.model} has only "
                 f"{policy.max_positions} positions: lower it, and leave room for the completion"
             )
-        has_adapter = hasattr(policy.model, "peft_config")
-        reference = None if has_adapter else frozen_copy(policy)
-        buffer, record = TripleBuffer(config.buffer_cap), {"step": 0, "skipped_in_a_row": 0}
+        reference = None
+        if not policy.has_adapter:
+            base = policy if checkpoint is None else _load_policy(config, config.model)
+            reference = frozen_copy(base)
+        record = {}
         if checkpoint is None:
+            buffer = TripleBuffer(config.buffer_cap)
             for task in load_seed_tasks(Path(config.seed_path or data_path("seed_triples.json"))):
                 buffer.add(task)
         else:
-            policy = _load_policy(config, str(checkpoint))
             buffer = TripleBuffer.load(checkpoint / "buffer.jsonl", config.buffer_cap)
             record = json.loads((checkpoint / "state.json").read_text(encoding="utf-8"))
         optimizer = torch.optim.AdamW(
@@ -90,8 +94,16 @@ class TrainState:
         )
         if checkpoint is not None:
             optimizer.load_state_dict(torch.load(checkpoint / "optimizer.pt", weights_only=True))
-        skipped = record["skipped_in_a_row"]
-        return cls(policy, optimizer, buffer, record["step"], reference, skipped)
+        return cls(
+            policy,
+            optimizer,
+            buffer,
+            record.get("step", 0),
+            reference,
+            record.get("skipped_in_a_row", 0),
+            record.get("micro_batch_tokens", config.micro_batch_tokens),
+            LossScale(*record.get("loss_scale", astuple(LossScale.of(policy.dtype)))),
+        )
 
 
 def frozen_copy(policy: Policy) -> Policy:
@@ -102,8 +114,8 @@ def frozen_copy(policy: Policy) -> Policy:
 
 def _load_policy(config: Config, name: str) -> Policy:
     policy = load_policy(name, config.quantize, config.lora_rank, config.dtype, config.device)
-    if config.dialect != "auto":
-        policy.dialect = Dialect(config.dialect)
+    policy.speak(config.dialect)
+    policy.training = asdict(config)
     return policy
 
 

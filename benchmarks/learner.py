@@ -40,12 +40,14 @@ def make_rollouts(num_steps: int) -> list:
 
 def ours(rollouts: list, repeats: int) -> list[float]:
     """Seconds of each update with our learner."""
-    from azr_mini import learner
+    from azr_mini import learner, micro_batches
     from azr_mini.train import Config, TrainState
 
     config = Config()
     state = TrainState.create(config)
-    learner.watched_rows = lambda *_: {0}  # no reference to speak of: TRL has none (beta is 0)
+    micro_batches.watched_rows = lambda *_: {
+        0
+    }  # no reference to speak of: TRL has none (beta is 0)
     return [seconds(learner.update, state, rollouts, config) for _ in range(repeats)]
 
 
@@ -55,7 +57,8 @@ def theirs(rollouts: list, rows: int, threads: int, repeats: int) -> list[float]
     from datasets import Dataset
     from trl import GRPOConfig, GRPOTrainer
 
-    from azr_mini.models import choose_dtype, find_model, load_model
+    from azr_mini.hub import find_model
+    from azr_mini.models import choose_dtype, load_model
 
     torch.set_num_threads(threads)
     dtype = choose_dtype("auto", "cpu")

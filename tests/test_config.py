@@ -52,7 +52,7 @@ from azr_mini.config import Config
         ("advantage", "gae", "task_relative, token_whitened, role, global, grpo"),
         ("group_weight", "none", "equal, tokens"),
         ("loss_norm", "mean", "token_mean, sequence_mean, constant"),
-        ("dialect", "latin", "auto, nano, chat"),
+        ("dialect", "latin", "auto, nano, chat, plain"),
         ("quantize", "int8", "nf4, None"),
     ],
 )

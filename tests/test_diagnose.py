@@ -124,7 +124,13 @@ def skipped_once(table, rows, level):
     put(table, slice(rows.start, rows.start + 1), {"update_skipped": level})
 
 
+def memory_ran_out(table, rows, level):
+    table["micro_batch_tokens"] = np.nan
+    put(table, rows, {"micro_batch_tokens": CONFIG.micro_batch_tokens / level})
+
+
 LENGTH = "completion_length/solve/induction"
+AT_ONCE = ("skipped_updates", "memory_ran_out")  # one step is enough for them
 DISEASES = {
     "dead_proposer": ("propose/induction", constant("valid_rate/induction")),
     "malformed_proposals": ("propose/abduction", constant("rejected/abduction/parse")),
@@ -166,6 +172,7 @@ DISEASES = {
     "sampler_gap": ("", constant("logp_gap")),
     "memory_growth": ("rss", growing_memory),
     "step_time": ("", slow_steps),
+    "memory_ran_out": ("", memory_ran_out),
 }
 LONG = slice(30, 60)
 ONE = slice(40, 41)
@@ -203,14 +210,14 @@ def test_just_short_of_the_threshold_is_silent(name):
 
 @pytest.mark.parametrize("name", DISEASES)
 def test_one_odd_step_is_silent(name):
-    expected = {("skipped_updates", "")} if name == "skipped_updates" else set()
+    expected = {(name, "")} if name in AT_ONCE else set()
     assert fired(with_disease(name, 1.03, ONE)) == expected
 
 
 @pytest.mark.parametrize("name", DISEASES)
 def test_a_few_steps_are_silent(name):
     few = with_disease(name, 1.03, slice(0, 60)).iloc[:4]
-    expected = {("skipped_updates", "")} if name == "skipped_updates" else set()
+    expected = {(name, "")} if name in AT_ONCE else set()
     assert fired(few) == expected
 
 

@@ -11,14 +11,14 @@ PACKAGE = Path(__file__).resolve().parents[1] / "azr_mini"
 
 # A module may import those above it in this list, and no other. A folder stands for its modules.
 LAYERS = [
-    ["tasks", "values", "resources", "memory"],
-    ["programs"],
+    ["tasks", "values", "resources", "memory", "licences"],
+    ["programs", "hub", "model_card"],
     ["complexity", "distance"],
     ["sandbox", "trr", "baseline"],
     ["chat_wording"],
     ["prompts"],
     ["rewards", "buffer", "validate", "behaviour", "metrics"],
-    ["packing", "models"],
+    ["packing", "models", "head", "recompute", "loss_scale", "adapters", "templates"],
     ["policy"],
     ["decoding", "cores"],
     ["running"],
@@ -26,6 +26,7 @@ LAYERS = [
     ["selfplay", "step_metrics"],
     ["config"],
     ["presets"],
+    ["micro_batches"],
     ["learner"],
     ["train"],
     ["files", "environment"],
@@ -44,7 +45,7 @@ LAYERS = [
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 TORCH = {
     "policy", "models", "packing", "decoding", "cores", "running", "sampler", "sampler_vllm",
-    "trr", "learner", "train", "runs", "nano",
+    "trr", "learner", "train", "runs", "nano", "head", "recompute", "loss_scale", "micro_batches",
 }  # fmt: skip
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
 

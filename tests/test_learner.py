@@ -8,7 +8,8 @@ from tiny import tiny_policy
 
 from azr_mini.buffer import TripleBuffer
 from azr_mini.config import Config
-from azr_mini.learner import KL_ROLLOUTS, update, watched_rows
+from azr_mini.learner import update
+from azr_mini.micro_batches import KL_ROLLOUTS, watched_rows
 from azr_mini.policy import Policy
 from azr_mini.tasks import Role, Rollout, TaskType
 from azr_mini.train import TrainState, frozen_copy

@@ -9,6 +9,7 @@ from made_up_run import MadeUpStep, made_up_run
 
 from azr_mini.buffer import TripleBuffer
 from azr_mini.config import Config
+from azr_mini.loss_scale import LossScale
 from azr_mini.runs import Run
 from azr_mini.tasks import Role, Rollout, Task, TaskType
 
@@ -32,6 +33,8 @@ class TinyState:
     buffer: TripleBuffer = field(default_factory=TripleBuffer)
     step: int = 0
     skipped_in_a_row: int = 0
+    micro_batch_tokens: int | None = None
+    loss_scale: LossScale = field(default_factory=LossScale)
 
     def __post_init__(self):
         self.optimizer = torch.optim.AdamW(self.policy.model.parameters())

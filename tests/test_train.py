@@ -412,8 +412,8 @@ def test_a_new_state_holds_the_model_and_the_seeds(tmp_path):
     (group,) = state.optimizer.param_groups
     assert (group["lr"], group["weight_decay"]) == (SMALL.learning_rate, 0.03)
     assert state.policy.dialect.value == "nano"
-    chat = TrainState.create(replace(SMALL, model=str(tmp_path), dialect="chat"))
-    assert chat.policy.dialect.value == "chat"
+    plain = TrainState.create(replace(SMALL, model=str(tmp_path), dialect="plain"))
+    assert plain.policy.dialect.value == "chat" and not plain.policy.in_template
 
 
 def test_an_adapter_starts_the_same_and_trains_alone(tmp_path):
@@ -431,6 +431,7 @@ def test_an_adapter_starts_the_same_and_trains_alone(tmp_path):
         ({"model": "no such model"}, "no such model"),
         ({"dtype": "int4"}, "int4"),
         ({"max_prompt_tokens": 5000}, "max_prompt_tokens is 5000.*1024 positions"),
+        ({"dialect": "chat"}, "has no chat template: use --dialect plain"),
     ],
 )
 def test_what_cannot_be_loaded_is_one_clear_sentence(tmp_path, change, message):

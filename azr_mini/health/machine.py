@@ -50,6 +50,14 @@ def skipped_updates(history: History) -> Measured:
     return found
 
 
+def smaller_micro_batches(history: History) -> Measured:
+    """How many times as many tokens a micro-batch was configured to have as it now has."""
+    if history.config is None:
+        return {}
+    configured = history.config.micro_batch_tokens
+    return {place: configured / now for place, now in history.one("micro_batch_tokens").items()}
+
+
 def exact_gap(history: History) -> Measured:
     """Sampler against learner in float32, where they should agree but for rounding."""
     return _gap(history) if _is_exact(history) else {}

@@ -75,8 +75,9 @@ MACHINE_RULES = (
             "{value:.0f} updates of {steps} were thrown away, their gradient was not finite."
         ),
         advice=(
-            "float16 overflows: use --dtype bfloat16 or float32; else lower "
-            "--learning-rate. If every step is skipped the policy no longer changes."
+            "in float16 a few are how the loss scale settles; if they go on, float16 overflows: "
+            "use --dtype bfloat16 or float32. Else lower --learning-rate. If every step is "
+            "skipped the policy no longer changes."
         ),
     ),
     Rule(
@@ -107,6 +108,21 @@ MACHINE_RULES = (
         ),
     ),
     # ---- the machine
+    Rule(
+        "memory_ran_out",
+        machine.smaller_micro_batches,
+        threshold=2.0,
+        healthy=None,
+        why="the learner halves its micro-batches when memory runs out",
+        sentence=(
+            "Memory ran out in the learner: its micro-batches now have 1/{value:.0f} of the tokens "
+            "configured."
+        ),
+        advice=(
+            "nothing was lost, it goes on in more, smaller passes. To spare the failed ones give "
+            "the next run fewer --micro-batch-tokens, or --gradient-checkpointing."
+        ),
+    ),
     Rule(
         "memory_growth",
         machine.memory_slope,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from azr_mini.models import find_model
+from azr_mini.hub import find_model
 from azr_mini.runs import Run
 
 TokenTexts = Callable[[Sequence[int]], list[str]]

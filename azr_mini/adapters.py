@@ -1,0 +1,78 @@
+"""LoRA adapters in PEFT format: a new one, a saved one that is checked against its base, a card."""
+
+import json
+import warnings
+from pathlib import Path
+
+from azr_mini.model_card import adapter_card
+
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+
+
+def is_adapter(folder: Path | str) -> bool:
+    """Whether a folder holds an adapter and not a whole model."""
+    return Path(folder, CONFIG).is_file()
+
+
+def base_of(folder: Path | str) -> str:
+    """The name or folder of the model that the adapter in a folder was trained on."""
+    try:
+        return json.loads(Path(folder, CONFIG).read_text(encoding="utf-8"))[
+            "base_model_name_or_path"
+        ]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{Path(folder, CONFIG)} is damaged ({type(error).__name__}): restore it from a copy"
+        ) from error
+
+
+def add_adapter(model, rank: int):
+    """The model with a new adapter of that rank on all linear layers but the head; it alone trains.
+
+    Its weights are random in one factor and 0 in the other, so that it changes nothing yet.
+    """
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(
+        r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM"
+    )
+    return get_peft_model(model, config)
+
+
+def load_adapter(model, folder: Path | str, base: str):
+    """The model, which is `base`, with the adapter of a folder, ready to go on training.
+
+    ValueError, saying what to do, if the adapter was made for a model of other shapes.
+    """
+    from peft import PeftModel, get_peft_model_state_dict
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    other = (
+        f"the adapter in {folder} does not fit {base}, which its {CONFIG} names as its base: "
+        "put back the model that it was trained on"
+    )
+    try:
+        saved = load_file(Path(folder, WEIGHTS))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # missing weights are an error here, below
+            model = PeftModel.from_pretrained(model, folder, is_trainable=True)
+    except (OSError, SafetensorError) as error:
+        reason = type(error).__name__
+        raise ValueError(
+            f"the adapter in {folder} cannot be read ({reason}): restore it"
+        ) from error
+    except (RuntimeError, ValueError) as error:  # other widths, other names of layers
+        raise ValueError(other) from error
+    if saved.keys() != get_peft_model_state_dict(model, save_embedding_layers=False).keys():
+        raise ValueError(other)  # fewer or more layers
+    return model
+
+
+def save_adapter(model, folder: Path | str, training: dict | None) -> None:
+    """Writes the adapter in PEFT format with its card. training: the run's configuration."""
+    # else peft asks the hub, at every checkpoint, whether the base's embeddings were resized
+    model.save_pretrained(folder, save_embedding_layers=False)
+    config = model.peft_config["default"]
+    card = adapter_card(config.base_model_name_or_path, config.r, training)
+    Path(folder, "README.md").write_text(card, encoding="utf-8")  # instead of peft's empty one

@@ -1,0 +1,89 @@
+"""Models by name: from a local cache, and one sentence where there is none."""
+
+import shutil
+
+import httpx
+import pytest
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+)
+
+from azr_mini.hub import why_not_loaded
+from azr_mini.policy import load_policy
+
+NAME = "meta-llama/Llama-3.1-8B-Instruct"
+
+
+def refused(kind, status):
+    """An error as the hub's client raises it."""
+    request = httpx.Request("HEAD", f"https://huggingface.co/{NAME}/resolve/main/config.json")
+    return kind(
+        f"{status} Client Error.\n\nLong story.", response=httpx.Response(status, request=request)
+    )
+
+
+ERRORS = {
+    "gated": (refused(GatedRepoError, 403), "is gated: accept its licence at https.*hf auth login"),
+    "no such or private": (refused(RepositoryNotFoundError, 401), "or it is private: use 'nano'"),
+    "no network": (LocalEntryNotFoundError("An error happened.\nCheck."), "hub cannot be reached"),
+    "offline": (OfflineModeIsEnabled("offline"), "hub cannot be reached: download it once"),
+    "server": (refused(HfHubHTTPError, 503), "the hub did not give .*503|connection error"),
+}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_what_the_hub_refuses_is_one_sentence_that_says_what_to_do(name, monkeypatch):
+    error, sentence = ERRORS[name]
+
+    def refuse(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # no other look-ups
+    monkeypatch.setattr("transformers.utils.hub.hf_hub_download", refuse)
+    with pytest.raises(ValueError, match=sentence) as caught:
+        load_policy(NAME)
+    assert "\n" not in str(caught.value) and NAME in str(caught.value)
+
+
+def test_any_other_reason_is_cut_to_its_first_line():
+    said = why_not_loaded("x/y", OSError("first\nsecond"))
+    assert said.startswith("no model 'x/y': use 'nano', a folder") and said.endswith("(first)")
+    assert why_not_loaded("x/y", KeyError()).endswith("(KeyError)")
+
+
+@pytest.fixture
+def offline_hub(tmp_path, monkeypatch):
+    """An empty hub cache without a network; a function that puts a model's folder into it."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+
+    def put(name, folder):
+        home, commit = tmp_path / "hub" / f"models--{name.replace('/', '--')}", "0" * 40
+        shutil.copytree(folder, home / "snapshots" / commit)
+        (home / "refs").mkdir()
+        (home / "refs" / "main").write_text(commit)
+
+    return put
+
+
+def test_a_name_is_loaded_from_the_hubs_cache_and_equals_the_folder(tmp_path, offline_hub):
+    import torch
+    from tiny_models import tiny_policy
+
+    tiny_policy("qwen2").save(tmp_path / "folder")
+    with pytest.raises(ValueError, match="azr-mini/tiny is not on this machine"):
+        load_policy("azr-mini/tiny", device="cpu")
+    offline_hub("azr-mini/tiny", tmp_path / "folder")
+    named = load_policy("azr-mini/tiny", dtype="float32", device="cpu")
+    local = load_policy(str(tmp_path / "folder"), dtype="float32", device="cpu")
+    pairs = zip(named.parameters(), local.parameters(), strict=True)
+    assert all(torch.equal(one, other) for one, other in pairs)
+    assert named.encode("<solve>x") == local.encode("<solve>x")
+    adapted = load_policy("azr-mini/tiny", lora_rank=2, dtype="float32", device="cpu")
+    adapted.save(tmp_path / "adapter")
+    assert "base_model: azr-mini/tiny" in (tmp_path / "adapter" / "README.md").read_text()
+    load_policy(str(tmp_path / "adapter"), dtype="float32", device="cpu")
