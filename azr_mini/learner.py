@@ -13,7 +13,13 @@ from torch import Tensor
 
 from azr_mini.cores import side_by_side
 from azr_mini.tasks import Role, Rollout
-from azr_mini.trr import clip_binds, kl_estimate, loss_weights, micro_batch_loss
+from azr_mini.trr import (
+    clip_binds,
+    importance_weights,
+    kl_estimate,
+    loss_weights,
+    micro_batch_loss,
+)
 
 KL_ROLLOUTS = 64  # the KL to the base is logged on at most so many rollouts a step
 MAX_SKIPPED = 5  # updates in a row that may be thrown away
@@ -31,6 +37,7 @@ class MicroBatch:
     weights: Tensor  # (B,)
     watched: list[int]  # rows whose KL to the base is computed
     old_logprobs: Tensor | None = None  # (B, C), from the first pass
+    importance: Tensor | None = None  # (B, C), from the first pass if another engine sampled
 
     @property
     def prompt_ids(self) -> list[Sequence[int]]:
@@ -48,13 +55,16 @@ def trains(rollout: Rollout, config) -> bool:
     return config.train_proposer or rollout.role is Role.SOLVE
 
 
-def update(state, rollouts: list[Rollout], config) -> dict[str, float]:
+def update(
+    state, rollouts: list[Rollout], config, *, sampler_differs: bool = False
+) -> dict[str, float]:
     """Takes `updates_per_step` optimizer steps on the rollouts and returns the learner's metrics.
 
     Each micro-batch adds its part of the loss of the whole batch, so their sizes change nothing.
-    The old log-probabilities are those of the first pass. An update whose loss or gradient is not
-    finite is thrown away and counted. NonFiniteError after five of them in a row, over steps and
-    resumes, and as soon as a weight is not finite.
+    The old log-probabilities are those of the first pass. Where another engine sampled, their ratio
+    to the sampler's weighs each token, at most `importance_cap`. An update whose loss or gradient
+    is not finite is thrown away and counted. NonFiniteError after five of them in a row, over steps
+    and resumes, and as soon as a weight is not finite.
     """
     rollouts = [rollout for rollout in rollouts if trains(rollout, config)]
     batches = split(state.policy, rollouts, config)
@@ -65,7 +75,9 @@ def update(state, rollouts: list[Rollout], config) -> dict[str, float]:
         for _ in range(config.updates_per_step):
             state.optimizer.zero_grad(set_to_none=True)
             parts = run(
-                lambda batch, reference: gradient(state.policy, batch, reference, config),
+                lambda batch, reference: gradient(
+                    state.policy, batch, reference, config, sampler_differs
+                ),
                 batches,
                 references,
             )
@@ -82,7 +94,7 @@ def update(state, rollouts: list[Rollout], config) -> dict[str, float]:
             _require_finite(state, config)
     state.optimizer.zero_grad(set_to_none=True)
     total = {name: float(value) for name, value in sums.items()}
-    return {
+    metrics = {
         "loss": total["loss"] / config.updates_per_step,
         "entropy": total["entropy"] / total["tokens"],
         "clip_fraction": total["clipped"] / total["tokens"],
@@ -91,6 +103,9 @@ def update(state, rollouts: list[Rollout], config) -> dict[str, float]:
         "grad_norm": float(norm),  # of the last update, before it was scaled down
         "update_skipped": skipped,
     }
+    if sampler_differs:
+        metrics["importance_capped"] = total["capped"] / total["first_tokens"]
+    return metrics
 
 
 def split(policy, rollouts: list[Rollout], config) -> list[MicroBatch]:
@@ -134,18 +149,24 @@ def _require_finite(state, config) -> None:
 
 
 def gradient(
-    policy, batch: MicroBatch, ref_logprobs: Tensor, config
+    policy, batch: MicroBatch, ref_logprobs: Tensor, config, sampler_differs: bool = False
 ) -> tuple[tuple[Tensor | None, ...], dict[str, Tensor]]:
     """The gradient of one micro-batch's part of the loss, one tensor for each trained parameter,
-    and its sums for the metrics. The first pass sets the old log-probabilities.
+    and its sums for the metrics. The first pass sets the old log-probabilities and, if another
+    engine sampled, the importance weights, which the later ones keep.
     """
     # each (B, C)
     logprobs, entropies, mask = policy.logprobs(batch.prompt_ids, batch.completion_ids)
     sums = {}
     if batch.old_logprobs is None:
         batch.old_logprobs = logprobs.detach()
-        gap = batch.old_logprobs - _sampled_logprobs(batch.rollouts, logprobs)
+        sampled = _sampled_logprobs(batch.rollouts, logprobs)
+        gap = batch.old_logprobs - sampled
         sums |= {"gap": gap[mask].abs().sum(), "first_tokens": mask.sum()}
+        if sampler_differs:
+            cap = config.importance_cap
+            batch.importance = importance_weights(batch.old_logprobs, sampled, cap)
+            sums["capped"] = (gap[mask].exp() > cap).sum()
     advantages = torch.tensor([r.advantage for r in batch.rollouts], device=logprobs.device)
     clip = {"clip_low": config.clip_low, "clip_high": config.clip_high}
     loss = micro_batch_loss(
@@ -154,6 +175,7 @@ def gradient(
         advantages,
         mask,
         batch.weights.to(logprobs.device),
+        importance_weights=batch.importance,
         entropies=entropies,
         entropy_coef=config.entropy_coef,
         ref_logprobs=ref_logprobs,
