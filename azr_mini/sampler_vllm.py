@@ -106,6 +106,8 @@ class VllmSampler:
             lora_request=LoRARequest(f"step-{self._number}", self._number, self._adapters.name),
             use_tqdm=False,
         )
+        if len(outputs) != len(prompts):
+            raise ValueError("vllm still holds requests of a call that was cut: start it anew")
         if self._sleeps:
             self._engine.sleep(level=1)  # weights into the computer's memory, keys and values gone
         written = (completion(output.outputs[0], self.policy.stop_ids) for output in outputs)

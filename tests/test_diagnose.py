@@ -124,6 +124,11 @@ def skipped_once(table, rows, level):
     put(table, slice(rows.start, rows.start + 1), {"update_skipped": level})
 
 
+def capped_weights(table, rows, level):
+    table["importance_capped"] = 0.0  # the recorded runs sampled with the learner's own weights
+    put(table, rows, {"importance_capped": level})
+
+
 LENGTH = "completion_length/solve/induction"
 DISEASES = {
     "dead_proposer": ("propose/induction", constant("valid_rate/induction")),
@@ -164,6 +169,7 @@ DISEASES = {
     "gradient_explosion": ("", gradient),
     "skipped_updates": ("", skipped_once),
     "sampler_gap": ("", constant("logp_gap")),
+    "importance_capped": ("", capped_weights),
     "memory_growth": ("rss", growing_memory),
     "step_time": ("", slow_steps),
 }
