@@ -221,13 +221,14 @@ class Run:
 
     def check_same(self, config: Config) -> None:
         """ValueError that names the field if the configuration is another; `num_steps` may grow."""
-        old, new = self.record["config"], config_record(config)
-        for name in [*old, *(n for n in new if n not in old)]:
-            grows = name == "num_steps" and new.get(name, 0) >= old[name]
-            if old.get(name) != new.get(name) and not grows:
+        # the run's own with its defaults: an older one may lack fields
+        old, new = config_record(self.config), config_record(config)
+        for name in old:
+            grows = name == "num_steps" and new[name] >= old[name]
+            if old[name] != new[name] and not grows:
                 raise ValueError(
-                    f"{self.folder} was made with {name} = {old.get(name)!r}, not "
-                    f"{new.get(name)!r}: give the same value or start a new run"
+                    f"{self.folder} was made with {name} = {old[name]!r}, not {new[name]!r}: "
+                    "give the same value or start a new run"
                 )
 
     def _write_record(self) -> None:
