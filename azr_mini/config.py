@@ -87,6 +87,12 @@ class Config:
     gradient_checkpointing: bool = False
     """Compute each layer twice and keep less of it; changes memory and time, not the gradient."""
 
+    sampler: Literal["torch", "vllm"] = "torch"
+    """Who writes completions; vllm is faster on a GPU (needs lora_rank), torch works everywhere."""
+    sampler_quantize: Literal["nf4"] | None = None
+    """How vllm holds the base: None in 16 bits, a model of its own where quantize is nf4."""
+    importance_cap: float = 2.0
+    """A token that vllm sampled weighs at most this for being likelier to the learner."""
     temperature: float = 1.0
     """Of the sampler; the learner's probabilities are at 1."""
     top_p: float = 1.0
@@ -131,6 +137,16 @@ class Config:
             raise ValueError(
                 f"quantize is {self.quantize} without an adapter to train: give lora_rank, say 16"
             )
+        if self.sampler == "vllm" and not self.lora_rank:
+            raise ValueError(
+                "sampler is vllm, which takes an adapter and not all weights: give lora_rank, "
+                "say 16, or use sampler torch"
+            )
+        if self.sampler_quantize and not self.quantize:
+            raise ValueError(
+                f"sampler_quantize is {self.sampler_quantize} but the learner's base is not in 4 "
+                "bits: give quantize as well, or neither"
+            )
         if self.advantage == "grpo" and self.solve_batch == "fresh":
             raise ValueError(
                 "advantage is grpo with solve_batch fresh, where a task has one attempt and so "
@@ -157,6 +173,7 @@ _LEAST = {
     "weight_decay": 0,
     "max_grad_norm": 0,
     "micro_batch_tokens": 1,
+    "importance_cap": 1,
     "temperature": 0,
     "top_p": 0,
     "max_new_tokens": 1,

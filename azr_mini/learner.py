@@ -16,7 +16,7 @@ from azr_mini.cores import side_by_side
 from azr_mini.micro_batches import MicroBatch, fitting, micro_batch_tokens, split
 from azr_mini.recompute import recomputed_layers
 from azr_mini.tasks import Role, Rollout
-from azr_mini.trr import clip_binds, kl_estimate, micro_batch_loss
+from azr_mini.trr import clip_binds, importance_weights, kl_estimate, micro_batch_loss
 
 MAX_SKIPPED = 5  # updates in a row that may be thrown away
 
@@ -30,14 +30,17 @@ def trains(rollout: Rollout, config) -> bool:
     return config.train_proposer or rollout.role is Role.SOLVE
 
 
-def update(state, rollouts: list[Rollout], config) -> dict[str, float]:
+def update(
+    state, rollouts: list[Rollout], config, *, sampler_differs: bool = False
+) -> dict[str, float]:
     """Takes `updates_per_step` optimizer steps on the rollouts and returns the learner's metrics.
 
     Each micro-batch adds its part of the loss of the whole batch, so their sizes change nothing.
-    The old log-probabilities are those of the first pass. An update whose loss or gradient is not
-    finite is thrown away and counted. NonFiniteError after five of them in a row, over steps and
-    resumes, and as soon as a weight is not finite. ValueError if memory does not suffice for one
-    rollout.
+    The old log-probabilities are those of the first pass. Where another engine sampled, their ratio
+    to the sampler's weighs each token, at most `importance_cap`. An update whose loss or gradient
+    is not finite is thrown away and counted. NonFiniteError after five of them in a row, over steps
+    and resumes, and as soon as a weight is not finite. ValueError if memory does not suffice for
+    one rollout.
     """
     policy, scale = state.policy, state.loss_scale
     rollouts = [rollout for rollout in rollouts if trains(rollout, config)]
@@ -51,7 +54,9 @@ def update(state, rollouts: list[Rollout], config) -> dict[str, float]:
             batches = [replace(batch, ref_logprobs=reference) for batch, reference in found]
         for _ in range(config.updates_per_step):
             state.optimizer.zero_grad(set_to_none=True)
-            compute = partial(gradient, policy, config=config, scale=scale.value)
+            compute = partial(
+                gradient, policy, config=config, scale=scale.value, sampler_differs=sampler_differs
+            )
             found, batches = fitting(run, compute, batches, state, config), []
             for batch, (gradients, logprobs, part) in found:
                 accumulate(parameters, gradients)
@@ -81,6 +86,8 @@ def update(state, rollouts: list[Rollout], config) -> dict[str, float]:
         "grad_norm": float(norm),  # of the last update, before it was scaled down
         "update_skipped": skipped,
     }
+    if sampler_differs:
+        metrics["importance_capped"] = total["capped"] / total["first_tokens"]
     if (limit := micro_batch_tokens(state, config)) != config.micro_batch_tokens:
         metrics["micro_batch_tokens"] = limit
     return metrics
@@ -105,18 +112,24 @@ def _require_finite(state, config) -> None:
 
 
 def gradient(
-    policy, batch: MicroBatch, config, scale: float = 1.0
+    policy, batch: MicroBatch, config, scale: float = 1.0, sampler_differs: bool = False
 ) -> tuple[tuple[Tensor | None, ...], Tensor, dict[str, Tensor]]:
     """The gradient of one micro-batch's part of the loss, times `scale`, one tensor for each
     trained parameter; the log-probabilities (B, C); and its sums for the metrics. Changes nothing.
     """
     # each (B, C)
     logprobs, entropies, mask = policy.logprobs(batch.prompt_ids, batch.completion_ids)
+    sampled = _sampled_logprobs(batch.rollouts, logprobs)
     sums, old_logprobs, ref_logprobs = {}, batch.old_logprobs, batch.ref_logprobs
     if old_logprobs is None:
         old_logprobs = logprobs.detach()
-        gap = old_logprobs - _sampled_logprobs(batch.rollouts, logprobs)
+        gap = old_logprobs - sampled
         sums |= {"gap": gap[mask].abs().sum(), "first_tokens": mask.sum()}
+        if sampler_differs:
+            sums["capped"] = (gap[mask].exp() > config.importance_cap).sum()
+    importance = None
+    if sampler_differs:
+        importance = importance_weights(old_logprobs, sampled, config.importance_cap)
     advantages = torch.tensor([r.advantage for r in batch.rollouts], device=logprobs.device)
     clip = {"clip_low": config.clip_low, "clip_high": config.clip_high}
     loss = micro_batch_loss(
@@ -125,6 +138,7 @@ def gradient(
         advantages,
         mask,
         batch.weights.to(logprobs.device),
+        importance_weights=importance,
         entropies=entropies,
         entropy_coef=config.entropy_coef,
         ref_logprobs=ref_logprobs,

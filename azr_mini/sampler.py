@@ -28,6 +28,8 @@ class Completion:
 class Sampler:
     """Writes completions with `policy`, at most `max_batch` at a time."""
 
+    differs = False  # it computes with the learner's own weights
+
     def __init__(self, policy: Policy, max_batch: int = 512) -> None:
         if max_batch < 1:
             raise ValueError(f"max_batch is {max_batch}: give 1 or more")
@@ -54,7 +56,8 @@ class Sampler:
         together never exceed the model's positions.
         """
         assert len(seeds) == len(prompt_ids), (len(seeds), len(prompt_ids))
-        self._check(prompt_ids, num_completions, max_new_tokens, temperature, top_p)
+        positions = self.policy.max_positions
+        check_request(prompt_ids, positions, num_completions, max_new_tokens, temperature, top_p)
         rows = [(i, r) for i in range(len(prompt_ids)) for r in range(num_completions)]
         written = _Written(len(rows), max_new_tokens, self.policy)
         keys = stream_keys([seeds[i] for i, _ in rows], [r for _, r in rows]).to(self.policy.device)
@@ -66,7 +69,7 @@ class Sampler:
             for first in range(i * num_completions, (i + 1) * num_completions, self.max_batch)
         ]
         limits = torch.tensor(
-            [min(max_new_tokens, self.policy.max_positions - len(p)) for p in prompt_ids],
+            [min(max_new_tokens, positions - len(p)) for p in prompt_ids],
             device=self.policy.device,
         )
         batch = RunningBatch(self.policy)
@@ -85,24 +88,6 @@ class Sampler:
         done = iter(written.completions())
         return [[next(done) for _ in range(num_completions)] for _ in prompt_ids]
 
-    def _check(self, prompt_ids, num_completions, max_new_tokens, temperature, top_p) -> None:
-        longest = max(map(len, prompt_ids), default=1)
-        if longest >= self.policy.max_positions:
-            raise ValueError(
-                f"a prompt has {longest} tokens but the model only {self.policy.max_positions} "
-                "positions: show fewer references or lower max_prompt_tokens"
-            )
-        if not all(map(len, prompt_ids)):
-            raise ValueError("a prompt has no tokens: give at least one")
-        for name, value, good in (
-            ("num_completions", num_completions, num_completions >= 1),
-            ("max_new_tokens", max_new_tokens, max_new_tokens >= 1),
-            ("temperature", temperature, 0 <= temperature < float("inf")),
-            ("top_p", top_p, 0 < top_p <= 1),
-        ):
-            if not good:
-                raise ValueError(f"{name} is {value}: it is out of range")
-
     def _entering(self, waiting, running, prompt_ids, num_completions) -> list[range]:
         """The rows of the waiting prompts that enter now, several at once: it costs a pass."""
         entering, tokens, free = [], 0, self.max_batch - running
@@ -113,6 +98,28 @@ class Sampler:
             free -= len(entering[-1])
             tokens += len(prompt_ids[entering[-1][0] // num_completions])
         return entering
+
+
+def check_request(
+    prompt_ids, positions: int, num_completions, max_new_tokens, temperature, top_p
+) -> None:
+    """ValueError, naming the value, if `generate` cannot do what it is asked for."""
+    longest = max(map(len, prompt_ids), default=1)
+    if longest >= positions:
+        raise ValueError(
+            f"a prompt has {longest} tokens but the model only {positions} "
+            "positions: show fewer references or lower max_prompt_tokens"
+        )
+    if not all(map(len, prompt_ids)):
+        raise ValueError("a prompt has no tokens: give at least one")
+    for name, value, good in (
+        ("num_completions", num_completions, num_completions >= 1),
+        ("max_new_tokens", max_new_tokens, max_new_tokens >= 1),
+        ("temperature", temperature, 0 <= temperature < float("inf")),
+        ("top_p", top_p, 0 < top_p <= 1),
+    ):
+        if not good:
+            raise ValueError(f"{name} is {value}: it is out of range")
 
 
 class _Written:

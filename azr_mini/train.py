@@ -22,7 +22,7 @@ from azr_mini.memory import give_back_memory, resident_memory
 from azr_mini.policy import Policy, load_policy
 from azr_mini.resources import data_path
 from azr_mini.rewards import PROPOSER_REWARDS, learnability_reward
-from azr_mini.sampler import Sampler
+from azr_mini.samplers import make_sampler
 from azr_mini.sandbox import Executor
 from azr_mini.selfplay import (
     derive_seed,
@@ -132,7 +132,7 @@ def train(
 
     A function given here wins over the switch of that name in the configuration.
     """
-    sampler = sampler or Sampler(state.policy)
+    sampler = sampler or make_sampler(state.policy, config)
     heldout = load_heldout(config.heldout_path)
     if state.step == 0:
         seed_buffer(sampler, state.buffer, executor, config, heldout)
@@ -160,7 +160,7 @@ def train(
 
         # UPDATE: one policy-gradient step on both roles and all three task types at once
         rollouts = with_advantages(proposals + attempts, advantages, config, state.step)
-        metrics = update(state, rollouts, config)
+        metrics = update(state, rollouts, config, sampler_differs=sampler.differs)
         sampler.refresh()
         for task in new:
             state.buffer.add(task)

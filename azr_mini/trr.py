@@ -139,6 +139,15 @@ def clipped_objective(
     return torch.minimum(ratio * advantages, clipped_ratio * advantages)
 
 
+def importance_weights(old_logprobs: Tensor, sampled_logprobs: Tensor, cap: float) -> Tensor:
+    """How much likelier each sampled token is to the learner than to the engine that sampled it,
+    at most `cap`; constants to the gradient. All (B, C).
+
+    On average over sampled tokens they undo the difference of the two, but for what the cap cuts.
+    """
+    return torch.exp(old_logprobs - sampled_logprobs).clamp(max=cap).detach()
+
+
 def micro_batch_loss(
     logprobs: Tensor,
     old_logprobs: Tensor,
@@ -148,6 +157,7 @@ def micro_batch_loss(
     *,
     clip_low: float = 0.2,
     clip_high: float = 0.2,
+    importance_weights: Tensor | None = None,
     entropies: Tensor | None = None,
     entropy_coef: float = 0.0,
     ref_logprobs: Tensor | None = None,
@@ -155,8 +165,9 @@ def micro_batch_loss(
 ) -> Tensor:
     """These rows' part of the loss of a batch, a scalar; parts of a batch add up to its loss.
 
-    logprobs, old_logprobs, completion_mask, entropies, ref_logprobs: (B, C); advantages, weights:
-    (B,), both computed over the whole batch. Entropy is paid, divergence from the reference costs.
+    logprobs, old_logprobs, completion_mask, importance_weights, entropies, ref_logprobs: (B, C);
+    advantages, weights: (B,), both computed over the whole batch. Entropy is paid, divergence from
+    the reference costs.
     """
     mask = completion_mask.bool()
     old_logprobs = old_logprobs.detach()
@@ -169,6 +180,8 @@ def micro_batch_loss(
         clip_low=clip_low,
         clip_high=clip_high,
     )
+    if importance_weights is not None:  # sampled by another engine than the learner
+        objective = objective * importance_weights.detach().masked_fill(~mask, 1.0)
     if entropy_coef:
         objective = objective + entropy_coef * entropies.masked_fill(~mask, 0.0)
     if kl_coef:

@@ -24,6 +24,8 @@ class BytePolicy:
 class ScriptedSampler:
     """Says `script(prompt, row)` for completion `row` of a prompt; None is a cut-off text."""
 
+    differs = False
+
     def __init__(self, script, policy=None):
         self.policy, self.script, self.calls, self.refreshed = policy or BytePolicy(), script, [], 0
 

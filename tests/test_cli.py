@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,7 @@ def refused(capsys, *arguments) -> str:
         (["train", "--advantage", "best"], ["'best'", "task_relative"]),
         (["train", "--advantages", "grpo"], ["--advantages", "--help"]),
         (["train", "--quantize", "nf4"], ["nf4", "lora_rank"]),
+        (["train", "--sampler", "vllm"], ["sampler is vllm", "give lora_rank"]),
         (["train", "--checkpoint-every", "0"], ["checkpoint_every is 0", "give 1 or more"]),
         (["train", "--resume"], ["--resume", "--run"]),
         (["train", "--resume", "--run", "nowhere"], ["nowhere is not a run folder"]),
@@ -129,6 +131,14 @@ def test_help_needs_no_torch():
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert all(command in done.stdout for command in COMMANDS)
+
+
+@pytest.mark.skipif(find_spec("vllm") is not None, reason="vllm is installed")
+def test_where_vllm_cannot_sample_one_line_says_so_and_the_run_goes_on(capsys, model_folder):
+    options = ["--model", model_folder, *TINY, "--heldout-tasks", "0", "--num-steps", "1"]
+    assert main(["train", *options, "--sampler", "vllm", "--lora-rank", "2"]) == 0
+    said = capsys.readouterr().out
+    assert said.count("sampling with torch instead of vllm: it is not installed") == 1
 
 
 def test_a_small_run_from_end_to_end(capsys, tmp_path, model_folder):

@@ -54,6 +54,10 @@ from azr_mini.config import Config
         ("loss_norm", "mean", "token_mean, sequence_mean, constant"),
         ("dialect", "latin", "auto, nano, chat, plain"),
         ("quantize", "int8", "nf4, None"),
+        ("sampler", "sglang", "torch, vllm"),
+        ("sampler_quantize", "int8", "nf4, None"),
+        ("importance_cap", 0.5, "1 or more"),
+        ("importance_cap", float("inf"), "1 or more"),
     ],
 )
 def test_an_impossible_value_is_one_sentence_that_names_it(name, value, advice):
@@ -69,7 +73,11 @@ def test_pairs_that_cannot_work_are_named():
         Config(quantize="nf4")
     with pytest.raises(ValueError, match="grpo.*fresh.*reuse"):
         Config(advantage="grpo", solve_batch="fresh")
-    Config(quantize="nf4", lora_rank=16)
+    with pytest.raises(ValueError, match="sampler is vllm.*lora_rank"):
+        Config(sampler="vllm")
+    with pytest.raises(ValueError, match="sampler_quantize is nf4.*quantize as well"):
+        Config(sampler="vllm", sampler_quantize="nf4", lora_rank=16)
+    Config(quantize="nf4", lora_rank=16, sampler="vllm", sampler_quantize="nf4")
 
 
 def test_a_config_never_changes():

@@ -66,7 +66,7 @@ def test_a_rows_tests_exist(title):
 def test_every_choice_of_the_config_is_on_the_page():
     """A switch with named values is a decision, so it belongs into the contract."""
     page = PAGE.read_text(encoding="utf-8")
-    loading = {"dialect", "quantize"}
+    loading = {"dialect", "quantize", "sampler_quantize"}
     for field in fields(Config):
         if "Literal" in str(field.type) and field.name not in loading:
             assert f"`{field.name}`" in page, field.name

@@ -129,6 +129,11 @@ def memory_ran_out(table, rows, level):
     put(table, rows, {"micro_batch_tokens": CONFIG.micro_batch_tokens / level})
 
 
+def capped_weights(table, rows, level):
+    table["importance_capped"] = 0.0  # the recorded runs sampled with the learner's own weights
+    put(table, rows, {"importance_capped": level})
+
+
 LENGTH = "completion_length/solve/induction"
 AT_ONCE = ("skipped_updates", "memory_ran_out")  # one step is enough for them
 DISEASES = {
@@ -170,6 +175,7 @@ DISEASES = {
     "gradient_explosion": ("", gradient),
     "skipped_updates": ("", skipped_once),
     "sampler_gap": ("", constant("logp_gap")),
+    "importance_capped": ("", capped_weights),
     "memory_growth": ("rss", growing_memory),
     "step_time": ("", slow_steps),
     "memory_ran_out": ("", memory_ran_out),

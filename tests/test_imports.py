@@ -22,7 +22,9 @@ LAYERS = [
     ["policy"],
     ["decoding", "cores"],
     ["running"],
-    ["sampler", "sampler_vllm"],
+    ["sampler"],
+    ["sampler_vllm"],
+    ["samplers"],
     ["selfplay", "step_metrics"],
     ["config"],
     ["presets"],
@@ -45,7 +47,8 @@ LAYERS = [
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 TORCH = {
     "policy", "models", "packing", "decoding", "cores", "running", "sampler", "sampler_vllm",
-    "trr", "learner", "train", "runs", "nano", "head", "recompute", "loss_scale", "micro_batches",
+    "samplers", "trr", "learner", "train", "runs", "nano", "head", "recompute", "loss_scale",
+    "micro_batches",
 }  # fmt: skip
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
 

@@ -9,7 +9,7 @@ from tiny import tiny_policy
 from azr_mini.buffer import TripleBuffer
 from azr_mini.config import Config
 from azr_mini.learner import update
-from azr_mini.micro_batches import KL_ROLLOUTS, watched_rows
+from azr_mini.micro_batches import KL_ROLLOUTS, split, watched_rows
 from azr_mini.policy import Policy
 from azr_mini.tasks import Role, Rollout, TaskType
 from azr_mini.train import TrainState, frozen_copy
@@ -61,10 +61,10 @@ def weights_of(policy):
     return torch.cat([p.detach().flatten() for p in policy.parameters()])
 
 
-def after(config, rollouts, **kwargs):
+def after(config, rollouts, sampler_differs=False, **kwargs):
     """The weights and metrics after one update from the same start."""
     state = sgd_state(**kwargs)
-    metrics = update(state, rollouts, config)
+    metrics = update(state, rollouts, config, sampler_differs=sampler_differs)
     return weights_of(state.policy), metrics
 
 
@@ -190,14 +190,52 @@ def test_clip_low_and_clip_high_guard_their_own_sides():  # definition 17
     assert high["clip_fraction"] > 0.1 and low["clip_fraction"] == 0
 
 
+def sampled_with(factor):
+    """The rollouts as an engine would sample them to whom each token is 1/factor as likely."""
+    (batch,) = split(tiny_policy(), ROLLOUTS, BIG)
+    with torch.no_grad():
+        logprobs, _, mask = tiny_policy().logprobs(batch.prompt_ids, batch.completion_ids)
+    return [
+        replace(r, logprobs=tuple((row[: int(kept.sum())] - math.log(factor)).tolist()))
+        for r, row, kept in zip(batch.rollouts, logprobs, mask, strict=True)
+    ]
+
+
 def test_logp_gap_is_the_mean_distance_to_the_sampler():
-    policy = tiny_policy()
-    exact = []
-    for r in ROLLOUTS:
-        with torch.no_grad():
-            logprobs, _, _ = policy.logprobs([r.prompt_ids], [r.completion_ids])
-        exact.append(replace(r, logprobs=tuple((logprobs[0] + 0.25).tolist())))
-    assert after(BIG, exact)[1]["logp_gap"] == pytest.approx(0.25, abs=1e-5)
+    distant = sampled_with(math.exp(0.25))
+    assert after(BIG, distant)[1]["logp_gap"] == pytest.approx(0.25, abs=1e-5)
+
+
+def test_another_engine_that_agrees_changes_no_bit():  # definition 17
+    config = replace(BIG, updates_per_step=3, kl_coef=0.1, entropy_coef=0.1)
+    same, metrics = after(config, sampled_with(1))
+    other, with_weights = after(config, sampled_with(1), sampler_differs=True)
+    assert torch.equal(same, other)
+    assert with_weights == {**metrics, "importance_capped": 0.0}
+
+
+@pytest.mark.parametrize("factor, weight, capped", [(1.5, 1.5, 0.0), (0.5, 0.5, 0.0), (4, 2, 1.0)])
+def test_a_token_weighs_by_how_much_likelier_it_is_to_the_learner(factor, weight, capped):
+    """Also at the later updates, whose ratios start at the learner's own (definition 17)."""
+    config = replace(BIG, updates_per_step=3, clip_low=0.01, clip_high=0.01)
+    found, metrics = after(config, sampled_with(factor), sampler_differs=True)
+    more = [replace(r, advantage=weight * r.advantage) for r in sampled_with(1)]
+    expected, _ = after(config, more)
+    assert torch.allclose(found, expected, atol=1e-6)
+    assert metrics["importance_capped"] == capped
+
+
+def test_the_cap_of_importance_weights_is_the_switch():  # definition 17
+    _, metrics = after(replace(BIG, importance_cap=5.0), sampled_with(4), sampler_differs=True)
+    assert metrics["importance_capped"] == 0
+    _, free = after(BIG, sampled_with(1))
+    assert metrics["loss"] == pytest.approx(4 * free["loss"], rel=1e-4)
+
+
+def test_without_another_engine_nothing_is_weighed():  # definition 17
+    near, metrics = after(BIG, sampled_with(1))
+    far, _ = after(BIG, sampled_with(4))
+    assert torch.equal(near, far) and "importance_capped" not in metrics
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])

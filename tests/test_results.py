@@ -8,7 +8,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import base, executor, learner, learning, performance, soak, step  # noqa: E402
+from benchmarks import (  # noqa: E402
+    base,
+    executor,
+    learner,
+    learning,
+    performance,
+    soak,
+    step,
+    vllm_check,
+)
 from benchmarks.parsers import PARSERS  # noqa: E402
 
 
@@ -76,3 +85,23 @@ def test_recorded_ratios_follow_from_what_was_measured():
         speeds = [row[who]["tokens_per_second"] for who in ("sampler", "generate")]
         assert row["ratio"] == round(speeds[0] / speeds[1], 2)
         assert speeds[1] == max(row["generate_by_batch"].values())
+
+
+def test_the_page_on_samplers_prints_what_was_recorded():
+    page, record = vllm_check.PAGE.read_text(encoding="utf-8"), results("vllm_cpu.json")
+    checked = page.partition("## What was checked")[2]
+    printed = [line for line in checked.splitlines() if line.startswith("|")]
+    assert printed == vllm_check.table(record) + vllm_check.train_table(record)
+    assert vllm_check.provenance(record) in page
+
+
+def test_vllm_was_seen_to_write_with_the_adapter_that_is_there():
+    for name, row in results("vllm_cpu.json")["rows"].items():
+        found, equal = row["swaps"]["gaps"], row["greedy"]
+        assert row["swaps"]["a_again_equals_a"] and not row["swaps"]["b_equals_a"], name
+        wrong = found.pop("wrong adapter")["mean"]
+        assert max(gap["mean"] for gap in found.values()) < wrong / 3, name
+        if row["dtype"] == "float32" and row["learner_quantize"] is None:
+            same = {equal["equal_to_torch_sampler"], equal["equal_to_transformers"]}
+            assert same == {equal["prompts"]}, name
+            assert max(gap["max"] for gap in found.values()) < 1e-4, name

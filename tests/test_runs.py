@@ -103,6 +103,18 @@ def test_another_configuration_is_refused_by_field(tmp_path):
         run.check_same(Config(num_steps=9))
 
 
+def test_a_run_from_before_a_field_existed_is_the_same_run(tmp_path):
+    run = Run.create(tmp_path / "run", Config(num_steps=10))
+    for name in ("sampler", "sampler_quantize", "importance_cap"):
+        del run.record["config"][name]
+    run._write_record()
+    older = Run.open(tmp_path / "run")
+    assert older.config == Config(num_steps=10)
+    older.check_same(Config(num_steps=20))
+    with pytest.raises(ValueError, match="made with importance_cap = 2.0, not 3.0"):
+        older.check_same(Config(num_steps=10, importance_cap=3.0))
+
+
 def test_rewinding_cuts_what_came_after_the_checkpoint(tmp_path):
     run = made_up_run(tmp_path / "run", num_steps=2)
     state = TinyState(step=2)

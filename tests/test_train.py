@@ -185,6 +185,21 @@ def test_the_paper_does_not_reject_duplicates(executor):  # definition 14
     assert state.buffer.size(ABDUCTION) == 2
 
 
+@pytest.mark.parametrize("differs", [False, True])
+def test_a_sampler_that_differs_is_corrected_and_no_other(executor, differs):  # definition 17
+    """Scripted log-probabilities are far from the learner's, so that weights would show."""
+    config, state, player = replace(CONFIG, num_steps=1), new_state(), Player()
+    player.sampler.differs = differs
+    (step,) = train(config, state, executor, sampler=player.sampler)
+    assert step.metrics["logp_gap"] > 1
+    assert ("importance_capped" in step.metrics) is differs
+    same = Player()
+    (twin,) = train(config, plain := new_state(), executor, sampler=same.sampler)
+    weights = [list(s.policy.parameters()) for s in (state, plain)]
+    equal = all(torch.equal(a, b) for a, b in zip(*weights, strict=True))
+    assert equal is not differs
+
+
 # ---- what a reader can change
 
 

@@ -20,6 +20,7 @@ from azr_mini.trr import (
     entropy,
     global_advantages,
     grpo_advantages,
+    importance_weights,
     kl_estimate,
     loss_weights,
     masked_mean,
@@ -300,6 +301,82 @@ def test_entropy_and_kl_coefficients_add_their_terms():
     bonus = (weights[:, None] * mask * entropies).sum()
     cost = (weights[:, None] * mask * kl_estimate(logprobs, reference)).sum()
     torch.testing.assert_close(found, plain - 0.3 * bonus + 0.7 * cost)
+
+
+@pytest.mark.parametrize("cap", [2.0, 1.1, 1e9])
+def test_importance_weights_equal_numpy(cap):  # definition 17
+    _, _, _, _, logprobs, sampled = random_batch(seed=4)
+    weights = importance_weights(logprobs, sampled, cap)
+    ratio = np.exp(logprobs.detach().double().numpy()) / np.exp(sampled.detach().double().numpy())
+    np.testing.assert_allclose(weights.numpy(), np.minimum(ratio, cap), rtol=1e-5)
+    assert not weights.requires_grad
+
+
+@pytest.mark.parametrize("change", [0.0, 0.4], ids=["first update", "later update"])
+def test_importance_weights_undo_another_sampler(change):  # definition 17
+    """Every token of a distribution weighed by how often another one samples it: the gradient is
+    that of the distribution's own samples, and at the first update that of the expected reward.
+    """
+    generator = torch.Generator().manual_seed(3)
+    old, other, step, rewards = torch.randn(4, 6, generator=generator, dtype=torch.float64)
+    old, other = old.log_softmax(0), other.log_softmax(0)
+    mask = torch.ones(6, 1, dtype=torch.bool)
+
+    def gradient(sampler, **weights):
+        logits = (old + change * step).requires_grad_()
+        logprobs = logits.log_softmax(0)[:, None]
+        loss = micro_batch_loss(logprobs, old[:, None], rewards, mask, sampler.exp(), **weights)
+        return torch.autograd.grad(loss, logits)[0]
+
+    exact = importance_weights(old, other, cap=math.inf)[:, None]
+    undone, own = gradient(other, importance_weights=exact), gradient(old)
+    torch.testing.assert_close(undone, own, rtol=1e-12, atol=1e-14)
+    assert not torch.allclose(gradient(other), own, rtol=0.05)
+    if not change:
+        logits = old.clone().requires_grad_()
+        (logits.softmax(0) * -rewards).sum().backward()
+        torch.testing.assert_close(own, logits.grad, rtol=1e-12, atol=1e-14)
+
+
+def test_importance_weights_weigh_the_objective_alone():  # definition 17
+    _, groups, lengths, mask, logprobs, old = random_batch(seed=9)
+    sampled = old + 0.3 * torch.randn(24, 7, generator=torch.Generator().manual_seed(1))
+    weights, advantages = loss_weights(lengths, groups), torch.ones(24)
+    importance = importance_weights(old, sampled, 2.0)
+    extras = {"entropies": torch.rand(24, 7), "entropy_coef": 0.3}
+    extras |= {"ref_logprobs": old, "kl_coef": 0.7}
+
+    def loss(**more):
+        return micro_batch_loss(logprobs, old, advantages, mask, weights, **more)
+
+    objective = clipped_objective(logprobs, old, advantages)
+    added = -(weights[:, None] * mask * objective * (importance - 1)).sum()
+    weighed = loss(importance_weights=importance, **extras)
+    torch.testing.assert_close(weighed, loss(**extras) + added)
+
+
+def test_equal_log_probabilities_weigh_nothing_bit_for_bit():  # definition 17
+    _, groups, lengths, mask, logprobs, old = random_batch(seed=5)
+    advantages, weights = torch.randn(24), loss_weights(lengths, groups)
+    ones = importance_weights(old, old.clone(), 2.0)
+    found = [
+        (loss, *torch.autograd.grad(loss, logprobs))
+        for more in ({}, {"importance_weights": ones})
+        for loss in [micro_batch_loss(logprobs, old, advantages, mask, weights, **more)]
+    ]
+    assert torch.equal(found[0][0], found[1][0]) and torch.equal(found[0][1], found[1][1])
+
+
+@pytest.mark.parametrize("garbage", [math.inf, math.nan])
+def test_importance_weights_of_padding_never_matter(garbage):
+    _, groups, lengths, mask, logprobs, old = random_batch(seed=6)
+    advantages, weights = torch.randn(24), loss_weights(lengths, groups)
+    clean = importance_weights(old, logprobs.detach(), 2.0)
+    losses = [
+        micro_batch_loss(logprobs, old, advantages, mask, weights, importance_weights=some)
+        for some in (clean, clean.masked_fill(~mask, garbage))
+    ]
+    assert torch.equal(*losses) and torch.isfinite(losses[0])
 
 
 def test_entropy_equals_numpy():

@@ -28,14 +28,14 @@ def train(arguments: list[str]) -> int:
 
     quiet_transformers()
     with Executor(unsafe=options.unsafe) as executor:
-        run, state = _open_or_create(run, folder, config)
+        run, state, sampler = _open_or_create(run, folder, config)
         try:
             limit = options.heldout_tasks
             if limit is None:
                 limit = HELDOUT_TASKS if config.model == "nano" else 0
             if state.step == 0 and limit:
                 _record_heldout(run, state, executor, limit)
-            finished = _self_play(run, state, executor, options)
+            finished = _self_play(run, state, executor, options, sampler)
             if finished and run.heldout:  # the same tasks as before, also of a run that goes on
                 first = next(iter(run.heldout[0]["types"].values()))
                 _record_heldout(run, state, executor, len(first["correct"]))
@@ -82,22 +82,25 @@ def _value_of(flag: str, arguments: list[str]) -> str | None:
 
 def _open_or_create(run, folder: Path, config: Config):
     from azr_mini.runs import Run
+    from azr_mini.samplers import make_sampler
     from azr_mini.train import TrainState
 
     if run is None:
         state = TrainState.create(config)  # before the folder: a wrong model leaves nothing behind
-        return Run.create(folder, config, state.policy), state
+        sampler = make_sampler(state.policy, config, tell=say)
+        return Run.create(folder, config, state.policy), state, sampler
     state = run.state(config)
+    sampler = make_sampler(state.policy, config, tell=say)
     for change in run.changes(state.policy):
         say(f"note: {change}, so it will not be bit for bit the run that was not stopped")
     run.grow(config)
     if note := run.rewind():
         say(note)
     say(f"going on after {state.step} steps")
-    return run, state
+    return run, state, sampler
 
 
-def _self_play(run, state, executor, options: opt.TrainOptions) -> bool:
+def _self_play(run, state, executor, options: opt.TrainOptions, sampler) -> bool:
     """Trains to the last step, appending and saving; False if Ctrl-C ended it earlier."""
     from azr_mini.diagnose import Watch, known_config
     from azr_mini.report import warning_lines
@@ -110,7 +113,7 @@ def _self_play(run, state, executor, options: opt.TrainOptions) -> bool:
     with Interrupts() as interrupts, bar:
         shown = bar.add_task("self-play", total=num_steps, completed=state.step, eta="")
         pace = Pace()
-        steps = self_play(options.config, state, executor)
+        steps = self_play(options.config, state, executor, sampler=sampler)
         every = options.checkpoint_every
         for step in keep(steps, run, state, interrupts, checkpoint_every=every):
             eta = pace.eta(num_steps - state.step)

@@ -68,6 +68,11 @@ def rounded_gap(history: History) -> Measured:
     return {} if _is_exact(history) else _gap(history)
 
 
+def importance_capped(history: History) -> Measured:
+    """The share of sampled tokens whose importance weight was capped, if another engine samples."""
+    return {place: recent(x, FEW) for place, x in history.one("importance_capped").items()}
+
+
 def _gap(history: History) -> Measured:
     return {place: recent(x, FEW) for place, x in history.one("logp_gap").items()}
 

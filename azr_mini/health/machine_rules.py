@@ -107,6 +107,22 @@ MACHINE_RULES = (
             "arithmetic (--dtype)."
         ),
     ),
+    Rule(
+        "importance_capped",
+        machine.importance_capped,
+        threshold=0.01,
+        healthy=None,
+        why="rounding never makes a token twice as likely, and what is cut is a bias",
+        sentence=(
+            "{share} of the sampled tokens are likelier to the learner by more than "
+            "--importance-cap."
+        ),
+        advice=(
+            "sampler and learner hold two different models: give both the same base "
+            "(--sampler-quantize as --quantize), or use --sampler torch; docs/samplers.md "
+            "compares them."
+        ),
+    ),
     # ---- the machine
     Rule(
         "memory_ran_out",

@@ -1,0 +1,91 @@
+"""Which sampler a run gets: the one it asked for, or the torch sampler and a reason."""
+
+import re
+import warnings
+from collections.abc import Callable
+from importlib.util import find_spec
+
+import torch
+
+from azr_mini.policy import Policy
+from azr_mini.sampler import Sampler
+from azr_mini.sampler_vllm import VllmSampler, import_vllm
+
+VLLM = ((0, 26), (0, 33))  # from the first, below the second; docs/samplers.md says what was tried
+NEEDS_PLUGIN = (0, 28)  # from this version on bitsandbytes is in a package of its own
+OLDEST_GPU = (7, 5)  # compute capability: a T4
+
+
+def make_sampler(
+    policy: Policy, config, tell: Callable[[str], None] = warnings.warn
+) -> Sampler | VllmSampler:
+    """The sampler that the configuration names.
+
+    Where vLLM cannot serve, `tell` gets one sentence that says why, and torch samples.
+    """
+    if config.sampler == "torch":
+        return Sampler(policy)
+    reason = why_not_vllm(policy, config)
+    if reason:
+        tell(f"sampling with torch instead of vllm: {reason}")
+        return Sampler(policy)
+    return VllmSampler(policy, config)
+
+
+def why_not_vllm(policy: Policy, config) -> str:
+    """Why vLLM cannot sample for this policy here and what to do about it, or ""."""
+    if policy.device.type == "cuda":
+        if reason := why_not_gpu(torch.cuda.get_device_capability(policy.device)):
+            return reason
+    try:
+        vllm = import_vllm()
+        from vllm.platforms import current_platform
+    except ImportError as error:
+        if find_spec("vllm") is None:
+            return "it is not installed (Linux x86-64: pip install 'azr-mini[gpu]')"
+        return f"it is installed but cannot be imported ({_first_line(error)})"
+    version = version_of(vllm.__version__)
+    if reason := why_not_version(version, config.sampler_quantize, _has_plugin()):
+        return reason
+    if current_platform.device_type != policy.device.type:
+        return (
+            f"this build of it runs on {current_platform.device_type or 'no device that is here'} "
+            f"and the model is on {policy.device.type}"
+        )
+    known = vllm.ModelRegistry.get_supported_archs()
+    missing = set(policy.model.config.architectures or ()) - set(known)
+    return f"it does not know the model class {missing.pop()}" if missing else ""
+
+
+def why_not_gpu(capability: tuple[int, int]) -> str:
+    """What is wrong with a GPU of this compute capability, or ""."""
+    if capability >= OLDEST_GPU:
+        return ""
+    found, needed = (".".join(map(str, pair)) for pair in (capability, OLDEST_GPU))
+    return f"this GPU has compute capability {found}, it needs {needed} or newer"
+
+
+def version_of(text: str) -> tuple[int, int]:
+    """The first two numbers of a version; (0, 0) if it has none."""
+    found = re.match(r"(\d+)\.(\d+)", text)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def why_not_version(version: tuple[int, int], quantize: str | None, has_plugin: bool) -> str:
+    """What is wrong with this version of vLLM, or ""."""
+    oldest, limit = VLLM
+    if not oldest <= version < limit:
+        bounds = (version, oldest, (limit[0], limit[1] - 1))
+        found, first, last = (".".join(map(str, pair)) for pair in bounds)
+        return f"its version is {found}, ours goes with {first} to {last}"
+    if quantize and version >= NEEDS_PLUGIN and not has_plugin:
+        return "for a base in 4 bits it needs a plugin (pip install vllm-bnb-plugin)"
+    return ""
+
+
+def _has_plugin() -> bool:
+    return find_spec("vllm_bnb_plugin") is not None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0][:200]
