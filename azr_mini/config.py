@@ -84,11 +84,21 @@ class Config:
     """Longer gradients are scaled down to this."""
     micro_batch_tokens: int = 2048
     """Padded tokens in one forward pass of the learner; changes memory, not the gradient."""
+    gradient_checkpointing: bool = False
+    """Compute a layer's activations again when its gradient needs them: less memory, more time."""
 
     temperature: float = 1.0
     """Of the sampler; the learner's probabilities are at 1."""
     top_p: float = 1.0
     """Of the sampler."""
+    max_batch: int = 512
+    """Completions that the sampler writes at once; changes memory and speed."""
+    sampler: Literal["torch", "vllm"] = "torch"
+    """torch reads the learner's own weights; vllm is faster and holds its own."""
+    sampler_quantize: Literal["nf4"] | None = None
+    """How vLLM holds the base."""
+    importance_cap: float = 2.0
+    """Where vLLM sampled: importance weights of tokens are cut to this."""
     max_new_tokens: int = 256
     """Longest completion (paper: 8096)."""
     max_prompt_tokens: int = 512
@@ -155,6 +165,8 @@ _LEAST = {
     "weight_decay": 0,
     "max_grad_norm": 0,
     "micro_batch_tokens": 1,
+    "max_batch": 1,
+    "importance_cap": 0,
     "temperature": 0,
     "top_p": 0,
     "max_new_tokens": 1,

@@ -221,7 +221,7 @@ class Run:
 
     def check_same(self, config: Config) -> None:
         """ValueError that names the field if the configuration is another; `num_steps` may grow."""
-        old, new = self.record["config"], config_record(config)
+        old, new = config_record(self.config), config_record(config)  # with fields that are newer
         for name in [*old, *(n for n in new if n not in old)]:
             grows = name == "num_steps" and new.get(name, 0) >= old[name]
             if old.get(name) != new.get(name) and not grows:

@@ -120,7 +120,7 @@ def train(
 
     A function given here wins over the switch of that name in the configuration.
     """
-    sampler = sampler or Sampler(state.policy)
+    sampler = sampler or Sampler(state.policy, config.max_batch)
     heldout = load_heldout(config.heldout_path)
     if state.step == 0:
         seed_buffer(sampler, state.buffer, executor, config, heldout)
