@@ -85,20 +85,20 @@ class Config:
     micro_batch_tokens: int = 2048
     """Padded tokens in one forward pass of the learner; changes memory, not the gradient."""
     gradient_checkpointing: bool = False
-    """Compute a layer's activations again when its gradient needs them: less memory, more time."""
+    """Compute each layer twice and keep less of it; changes memory and time, not the gradient."""
 
+    sampler: Literal["torch", "vllm"] = "torch"
+    """Who writes completions; vllm is faster on a GPU (needs lora_rank), torch works everywhere."""
+    sampler_quantize: Literal["nf4"] | None = None
+    """How vllm holds the base: None in 16 bits, a model of its own where quantize is nf4."""
+    importance_cap: float = 2.0
+    """A token that vllm sampled weighs at most this for being likelier to the learner."""
     temperature: float = 1.0
     """Of the sampler; the learner's probabilities are at 1."""
     top_p: float = 1.0
     """Of the sampler."""
     max_batch: int = 512
     """Completions that the sampler writes at once; changes memory and speed."""
-    sampler: Literal["torch", "vllm"] = "torch"
-    """torch reads the learner's own weights; vllm is faster and holds its own."""
-    sampler_quantize: Literal["nf4"] | None = None
-    """How vLLM holds the base."""
-    importance_cap: float = 2.0
-    """Where vLLM sampled: importance weights of tokens are cut to this."""
     max_new_tokens: int = 256
     """Longest completion (paper: 8096)."""
     max_prompt_tokens: int = 512
@@ -139,6 +139,16 @@ class Config:
             raise ValueError(
                 f"quantize is {self.quantize} without an adapter to train: give lora_rank, say 16"
             )
+        if self.sampler == "vllm" and not self.lora_rank:
+            raise ValueError(
+                "sampler is vllm, which takes an adapter and not all weights: give lora_rank, "
+                "say 16, or use sampler torch"
+            )
+        if self.sampler_quantize and not self.quantize:
+            raise ValueError(
+                f"sampler_quantize is {self.sampler_quantize} but the learner's base is not in 4 "
+                "bits: give quantize as well, or neither"
+            )
         if self.advantage == "grpo" and self.solve_batch == "fresh":
             raise ValueError(
                 "advantage is grpo with solve_batch fresh, where a task has one attempt and so "
@@ -166,7 +176,7 @@ _LEAST = {
     "max_grad_norm": 0,
     "micro_batch_tokens": 1,
     "max_batch": 1,
-    "importance_cap": 0,
+    "importance_cap": 1,
     "temperature": 0,
     "top_p": 0,
     "max_new_tokens": 1,
