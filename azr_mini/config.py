@@ -97,6 +97,8 @@ class Config:
     """Of the sampler; the learner's probabilities are at 1."""
     top_p: float = 1.0
     """Of the sampler."""
+    max_batch: int = 512
+    """Completions that the sampler writes at once; changes memory and speed."""
     max_new_tokens: int = 256
     """Longest completion (paper: 8096)."""
     max_prompt_tokens: int = 512
@@ -173,6 +175,7 @@ _LEAST = {
     "weight_decay": 0,
     "max_grad_norm": 0,
     "micro_batch_tokens": 1,
+    "max_batch": 1,
     "importance_cap": 1,
     "temperature": 0,
     "top_p": 0,

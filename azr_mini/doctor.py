@@ -60,11 +60,20 @@ def _device() -> list[Finding]:
     if not torch.cuda.is_available():
         advice = "the nano model needs none; models of 0.5B and more do"
         return [*findings, Finding("gpu", "none that torch can use", advice)]
-    for index in range(torch.cuda.device_count()):
-        properties = torch.cuda.get_device_properties(index)
-        memory = properties.total_memory / 2**30
-        findings.append(Finding(f"gpu {index}", f"{properties.name}, {memory:.0f} GiB"))
-    return findings
+    from azr_mini.fit import find_cards
+
+    return [*findings, *(gpu_finding(i, card) for i, card in enumerate(find_cards()))]
+
+
+def gpu_finding(index: int, card) -> Finding:
+    """A GPU's name, memory and compute capability, and the preset that fits it."""
+    from azr_mini.fit import largest_preset
+
+    capability = ".".join(map(str, card.capability))
+    fits = largest_preset(card.memory)
+    advice = "" if fits else "too small for a preset: train nano, or see train --estimate"
+    found = f"{card}, compute capability {capability}" + (f", fits --preset {fits}" if fits else "")
+    return Finding(f"gpu {index}", found, advice)
 
 
 def _files() -> list[Finding]:

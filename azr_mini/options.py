@@ -25,12 +25,16 @@ class TrainOptions:
     """Steps between checkpoints."""
     heldout_tasks: int | None = None
     """Nano tasks of each type for the table before/after; by default 200 for nano, else 0: none."""
+    estimate: bool = False
+    """Only print how much memory the run would need, and whether it would fit."""
+    gpu_memory: float | None = None
+    """For --estimate: GB of the GPU; by default that of the GPU that is here."""
     unsafe: bool = False
     """Run model-written programs WITHOUT confinement, at your own risk."""
     config: Config = field(default_factory=Config)
 
     def __post_init__(self):
-        _at_least(self, checkpoint_every=1, heldout_tasks=0)
+        _at_least(self, checkpoint_every=1, heldout_tasks=0, gpu_memory=1)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,9 @@
-"""Named configurations: our nano run, one GPU by memory, and the paper's."""
+"""Named configurations: our nano run, one GPU by memory, and the paper's.
+
+A base model may be held in three ways (the sampler of torch reads the learner's own weights, vLLM
+holds its own): (a) in 4 bits by both, (b) in 4 bits by the learner and in 16 by vLLM, (c) in 16
+bits by both. In (b) two different models take turns, so no preset uses it.
+"""
 
 from dataclasses import replace
 
@@ -26,10 +31,13 @@ PAPER = Config(
     max_prompt_tokens=6144,
 )
 
-# 4-bit base and LoRA, whose learning rate has to be about ten times that of full weights.
+# LoRA, whose learning rate has to be about ten times that of full weights (Schulman, "LoRA Without
+# Regret"). Instruct models: a base model rarely writes a format that can be parsed. Nothing below
+# 1.5B: TinyZero reports that 0.5B fails to learn reasoning. How many rows are sampled at once is
+# what decides the memory: each keeps its keys and values.
 ONE_GPU = Config(
-    quantize="nf4",
     lora_rank=16,
+    gradient_checkpointing=True,
     num_references=6,
     num_induction_inputs=10,
     num_steps=200,
@@ -39,17 +47,48 @@ ONE_GPU = Config(
     max_new_tokens=1024,
     max_prompt_tokens=2048,
 )
+SMALL, MIDDLE, LARGE = (f"Qwen/Qwen2.5-Coder-{size}-Instruct" for size in ("1.5B", "7B", "14B"))
 
 PRESETS: dict[str, Config] = {
     "nano": NANO,
-    "gpu-16gb": replace(ONE_GPU, model="Qwen/Qwen2.5-Coder-1.5B-Instruct"),
-    "gpu-24gb": replace(ONE_GPU, model="Qwen/Qwen2.5-Coder-3B-Instruct", max_new_tokens=2048),
-    "gpu-48gb": replace(ONE_GPU, model="Qwen/Qwen2.5-Coder-7B-Instruct", max_new_tokens=2048),
-    "gpu-80gb": replace(ONE_GPU, model="Qwen/Qwen2.5-Coder-14B-Instruct", max_new_tokens=4096),
+    # (a) one base in 4 bits
+    "gpu-8gb": replace(
+        ONE_GPU,
+        model=SMALL,
+        quantize="nf4",
+        batch_size=8,
+        max_batch=40,
+        micro_batch_tokens=4096,
+    ),
+    # (c) one base in 16 bits, on a T4 float16: each step of the sampler would unpack 4 bits again
+    "gpu-16gb": replace(
+        ONE_GPU,
+        model=SMALL,
+        batch_size=8,
+        max_batch=96,
+        micro_batch_tokens=4096,
+    ),
+    # (a) one base in 4 bits
+    "gpu-24gb": replace(ONE_GPU, model=MIDDLE, quantize="nf4", max_batch=64),
+    # (c) one base in 16 bits
+    "gpu-40gb": replace(ONE_GPU, model=MIDDLE, max_batch=96),
+    # (c) one base in 16 bits
+    "gpu-80gb": replace(ONE_GPU, model=LARGE, max_batch=96),
+    # (c) the base in 16 bits twice: vLLM has its own copy
+    "gpu-141gb": replace(
+        ONE_GPU,
+        model=LARGE,
+        sampler="vllm",
+        batch_size=64,
+        max_batch=256,
+        max_new_tokens=4096,
+    ),
     "paper-3b": replace(PAPER, model="Qwen/Qwen2.5-Coder-3B"),
     "paper-7b": replace(PAPER, model="Qwen/Qwen2.5-Coder-7B"),
     "paper-14b": replace(PAPER, model="Qwen/Qwen2.5-Coder-14B"),
 }
+# GB of the card that a preset is for
+CARDS = {name: int(name[4:-2]) for name in PRESETS if name.startswith("gpu-")}
 
 
 def preset(name: str) -> Config:
@@ -57,3 +96,18 @@ def preset(name: str) -> Config:
     if name not in PRESETS:
         raise ValueError(f"no preset {name!r}: use one of {', '.join(PRESETS)}")
     return PRESETS[name]
+
+
+def arrangement(config: Config) -> str:
+    """How the base model is held, in a line."""
+    if not config.lora_rank:
+        return "all weights train, beside a frozen copy of the base"
+    learner, sampler = (
+        "4 bits" if bits else "16 bits" for bits in (config.quantize, config.sampler_quantize)
+    )
+    if config.sampler == "torch":
+        letter = "(a)" if config.quantize else "(c)"
+        return f"{letter} one base in {learner}, which learner and sampler share"
+    letters = {("4 bits", "4 bits"): "(a) ", ("4 bits", "16 bits"): "(b) "}
+    letter = letters.get((learner, sampler), "(c) " if learner == sampler else "")
+    return f"{letter}two copies of the base: the learner's in {learner}, vLLM's in {sampler}"

@@ -6,6 +6,7 @@ from rich.table import Table
 
 from azr_mini.diagnose import Finding as HealthFinding
 from azr_mini.doctor import Finding
+from azr_mini.estimate import GB, Estimate
 from azr_mini.evaluate.scores import Scores, gains
 
 
@@ -38,6 +39,20 @@ def scores_table(title: str, scores: Scores) -> Table:
             cells += [f"{found.thinks.mean():.0%}", f"{found.lengths.mean():.0f}"]
             cells.append(f"{found.truncated.mean():.0%}")
         table.add_row(type.value if type else "mean", *cells)
+    return table
+
+
+def estimate_table(title: str, estimate: Estimate) -> Table:
+    """The parts of a run's memory in GB (10^9 bytes), while sampling and while learning."""
+    table = Table("GB", "sampling", "learning", title=title, show_footer=True)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for part in estimate.parts:
+        if part.sampling or part.learning:
+            table.add_row(part.name, f"{part.sampling / GB:.2f}", f"{part.learning / GB:.2f}")
+    table.columns[0].footer = "together"
+    table.columns[1].footer = f"{estimate.sampling / GB:.2f}"
+    table.columns[2].footer = f"{estimate.learning / GB:.2f}"
     return table
 
 

@@ -24,11 +24,11 @@ def make_sampler(
     Where vLLM cannot serve, `tell` gets one sentence that says why, and torch samples.
     """
     if config.sampler == "torch":
-        return Sampler(policy)
+        return Sampler(policy, config.max_batch)
     reason = why_not_vllm(policy, config)
     if reason:
         tell(f"sampling with torch instead of vllm: {reason}")
-        return Sampler(policy)
+        return Sampler(policy, config.max_batch)
     return VllmSampler(policy, config)
 
 

@@ -59,6 +59,7 @@ def refused(capsys, *arguments) -> str:
         (["train", "--resume", "--run", "nowhere"], ["nowhere is not a run folder"]),
         (["train", "--seed-path", "gone.json"], ["gone.json", "does not exist", "restore"]),
         (["train", "--model", "nobody"], ["'nobody'", "use 'nano'"]),
+        (["train", "--gpu-memory", "0"], ["gpu_memory is 0", "give 1 or more"]),
         (["evaluate", "nobody"], ["'nobody'", "use 'nano'"]),
         (["evaluate", "nano", "--benchmarks", "sat"], ["'sat'", "heldout"]),
         (["evaluate", "nano", "--samples", "0"], ["samples is 0", "give 1 or more"]),
@@ -146,6 +147,7 @@ def test_a_small_run_from_end_to_end(capsys, tmp_path, model_folder):
     said = capsys.readouterr().out
     run = Run.open(tmp_path / "runs" / "nano-1")
     assert run.step == 2 and [r["step"] for r in run.heldout] == [0, 0, 2, 2]
+    assert "licence: not known here" in said and said.index("licence") < said.index("step ")
     assert "step    1/2" in said and "Held-out accuracy, temperature 1" in said
     figures = sorted((run.folder / "figures").glob("*.png"))
     assert len(figures) == len(FIGURES) and all(path.name in said for path in figures)
@@ -164,6 +166,35 @@ def test_a_small_run_from_end_to_end(capsys, tmp_path, model_folder):
     assert "going on after 2 steps" in capsys.readouterr().out
     assert main(["train", "--model", model_folder, *TINY, "--heldout-tasks", "0"]) == 0
     assert (tmp_path / "runs" / "nano-2").exists()
+
+
+def test_the_memory_and_the_licence_are_printed_before_anything_is_loaded(capsys, tmp_path):
+    command = ["train", "--preset", "gpu-24gb", "--estimate", "--gpu-memory"]
+    assert main([*command, "24"]) == 0
+    said = capsys.readouterr().out
+    for words in ("sampling", "weights", "keys and values", "licence: Apache-2.0", "(a) one base"):
+        assert words in said
+    assert "needs about 22.1 GB of a GPU (24.0 GB)" in said
+    assert main([*command, "16"]) == 2
+    streams = capsys.readouterr()
+    assert "licence: Apache-2.0" in streams.out
+    assert "use --max-batch 16, or --preset gpu-16gb" in streams.err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_closed_licence_of_a_base_is_named(capsys):
+    model = ["--model", "Qwen/Qwen2.5-Coder-3B-Instruct"]
+    assert main(["train", "--preset", "gpu-24gb", *model, "--estimate", "--gpu-memory", "24"]) == 0
+    assert "not for commercial use" in capsys.readouterr().out
+
+
+def test_without_a_gpu_a_large_model_is_refused_before_it_is_loaded(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("azr_mini.fit.find_cards", list)
+    assert main(["train", "--preset", "gpu-16gb"]) == 2
+    streams = capsys.readouterr()
+    assert "licence: Apache-2.0" in streams.out
+    assert "no CUDA GPU: train nano" in streams.err
+    assert not (tmp_path / "runs").exists()
 
 
 def test_show_filters_and_prints_text(capsys, tmp_path):

@@ -40,6 +40,7 @@ from azr_mini.config import Config
         ("top_p", 0.0, "above 0"),
         ("top_p", 1.1, "at most 1"),
         ("micro_batch_tokens", 0, "1 or more"),
+        ("max_batch", 0, "1 or more"),
         ("max_new_tokens", 0, "1 or more"),
         ("max_prompt_tokens", 0, "1 or more"),
         ("threads", 0, "1 or more"),

@@ -1,7 +1,13 @@
+import itertools
+from dataclasses import replace
+
 import pytest
 
 from azr_mini.config import Config
-from azr_mini.presets import PRESETS, preset
+from azr_mini.estimate import GB, estimate
+from azr_mini.fit import MARGIN
+from azr_mini.presets import CARDS, PRESETS, arrangement, preset
+from azr_mini.shapes import KNOWN
 
 
 @pytest.mark.parametrize("name", ["paper-3b", "paper-7b", "paper-14b"])
@@ -27,9 +33,50 @@ def test_the_nano_preset_is_the_default():
 
 
 def test_one_gpu_presets_train_an_adapter_ten_times_faster():  # definition 19
-    for name, p in PRESETS.items():
-        if name.startswith("gpu"):
-            assert p.quantize == "nf4" and p.lora_rank and p.learning_rate >= 1e-5
+    for name in CARDS:
+        p = PRESETS[name]
+        assert p.lora_rank and p.learning_rate >= 1e-5 and p.gradient_checkpointing
+
+
+def peak(name):
+    return estimate(PRESETS[name], KNOWN[PRESETS[name].model], memory=CARDS[name] * GB).peak
+
+
+def test_there_is_a_preset_for_every_size_of_card():
+    assert [*CARDS.values()] == [8, 16, 24, 40, 80, 141]
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_a_preset_fits_its_card_with_a_margin_and_uses_half_of_it(name):
+    assert 0.5 < peak(name) / (CARDS[name] * GB) < MARGIN
+
+
+@pytest.mark.parametrize(("smaller", "name"), [*itertools.pairwise(CARDS)])
+def test_a_preset_is_too_large_for_the_next_smaller_card(smaller, name):
+    memory = CARDS[smaller] * GB
+    assert estimate(PRESETS[name], KNOWN[PRESETS[name].model], memory=memory).peak > memory
+
+
+def test_gpu_presets_take_open_instruct_models():
+    for name in CARDS:
+        model = PRESETS[name].model
+        assert model.endswith("-Instruct") and KNOWN[model].licence == "Apache-2.0"
+
+
+def test_a_t4_computes_in_float16():
+    assert PRESETS["gpu-16gb"].dtype == "auto"  # float16 below compute capability 8
+
+
+def test_each_gpu_preset_says_how_the_base_is_held():
+    letters = {name: arrangement(PRESETS[name])[:3] for name in CARDS}
+    assert letters == {
+        "gpu-8gb": "(a)", "gpu-16gb": "(c)", "gpu-24gb": "(a)", "gpu-40gb": "(c)",
+        "gpu-80gb": "(c)", "gpu-141gb": "(c)",
+    }  # fmt: skip
+    two = Config(lora_rank=8, quantize="nf4", sampler="vllm")
+    assert arrangement(two).startswith("(b) two copies")
+    assert arrangement(replace(two, sampler_quantize="nf4")).startswith("(a) two copies")
+    assert "all weights" in arrangement(Config())
 
 
 def test_an_unknown_preset_lists_the_known_ones():

@@ -1,11 +1,19 @@
 """The README names every module, and its links and commands exist."""
 
 import re
+import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from azr_mini import options as opt
 from azr_mini.__main__ import COMMANDS
+from azr_mini.commands.console import parse
+from azr_mini.estimate import GB, estimate
+from azr_mini.fit import CPU_PARAMETERS, MARGIN
+from azr_mini.presets import CARDS, PRESETS, arrangement
+from azr_mini.shapes import KNOWN
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -32,3 +40,47 @@ def test_commands_and_make_targets_exist():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in re.findall(r"^make (\w+)", README, flags=re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE)
+
+
+# ---- memory of one GPU --------------------------------------------------------------------------
+
+ROW = re.compile(r"\| `--preset (gpu-\w+)` \| (\d+) \| `(\S+)` \| (.+?) \| (.+?) \| ([\d.]+) \|")
+TRAINED = re.findall(r"^python -m azr_mini train (.*?) *(?:#.*)?$", README, flags=re.MULTILINE)
+
+
+def configured(command):
+    """The configuration of a `train` command of the README."""
+    words = shlex.split(command)
+    start = PRESETS[words[words.index("--preset") + 1]]
+    return parse(opt.TrainOptions, "train", words, opt.TrainOptions(config=start)).config
+
+
+def test_the_table_of_presets_holds_what_the_estimate_says():
+    rows = ROW.findall(README)
+    assert {name for name, *_ in rows} == set(CARDS)
+    commands = {(c.model, c): c for c in map(configured, TRAINED)}
+    for name, size, model, licence, held, gigabytes in rows:
+        same = [c for m, c in commands if m == model and c == replace(c, model=model)]
+        preset = PRESETS[name]
+        config = preset if preset.model == model else same[0]
+        found = estimate(config, KNOWN[model], memory=int(size) * GB)
+        assert int(size) == CARDS[name] and gigabytes == f"{found.peak / GB:.1f}"
+        assert found.peak < MARGIN * int(size) * GB
+        assert licence.split()[0].strip(",") in KNOWN[model].licence
+        assert ("non-commercial" in licence) == ("not for commercial" in KNOWN[model].licence)
+        assert held[:3] == arrangement(config)[:3]
+        assert ("twice" in held) == (config.sampler == "vllm")
+        assert ("4 bits" in held) == bool(config.quantize)
+
+
+def test_every_command_for_a_gpu_fits_the_card_of_its_preset():
+    assert len(TRAINED) >= 6
+    for command in TRAINED:
+        config = configured(command)
+        name = re.search(r"--preset (\S+)", command).group(1)
+        shape = KNOWN.get(config.model, KNOWN[PRESETS[name].model])  # a folder: of the same model
+        assert estimate(config, shape).peak < MARGIN * CARDS[name] * GB
+
+
+def test_the_size_that_needs_a_gpu_is_printed():
+    assert f"more than {CPU_PARAMETERS:,}" in README

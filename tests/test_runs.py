@@ -1,5 +1,6 @@
 """A run folder keeps what happened, never half a checkpoint, and nothing is overwritten."""
 
+import json
 import os
 from dataclasses import dataclass, field, replace
 
@@ -103,16 +104,19 @@ def test_another_configuration_is_refused_by_field(tmp_path):
         run.check_same(Config(num_steps=9))
 
 
-def test_a_run_from_before_a_field_existed_is_the_same_run(tmp_path):
-    run = Run.create(tmp_path / "run", Config(num_steps=10))
-    for name in ("sampler", "sampler_quantize", "importance_cap"):
-        del run.record["config"][name]
-    run._write_record()
-    older = Run.open(tmp_path / "run")
-    assert older.config == Config(num_steps=10)
-    older.check_same(Config(num_steps=20))
-    with pytest.raises(ValueError, match="made with importance_cap = 2.0, not 3.0"):
-        older.check_same(Config(num_steps=10, importance_cap=3.0))
+def test_a_run_from_before_a_field_existed_goes_on_with_its_default(tmp_path):
+    run = made_up_run(tmp_path / "run", num_steps=2)
+    record = json.loads((run.folder / "config.json").read_text())
+    for name in ("max_batch", "gradient_checkpointing", "sampler"):
+        del record["config"][name]
+    (run.folder / "config.json").write_text(json.dumps(record))
+    old = Run.open(run.folder)
+    assert old.config == run.config and old.config.max_batch == 512
+    old.check_same(run.config)
+    old.grow(replace(run.config, num_steps=3))
+    assert Run.open(run.folder).config.num_steps == 3
+    with pytest.raises(ValueError, match="made with max_batch = 512, not 8"):
+        old.check_same(replace(run.config, num_steps=3, max_batch=8))
 
 
 def test_rewinding_cuts_what_came_after_the_checkpoint(tmp_path):

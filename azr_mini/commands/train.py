@@ -22,6 +22,10 @@ def train(arguments: list[str]) -> int:
     """Trains, or goes on; prints the table before/after and the paths of the figures."""
     options, run = _train_options(arguments)
     config, folder = options.config, options.run
+    if options.estimate or config.model != "nano":
+        _say_estimate(options)
+    if options.estimate:
+        return 0
     say(f"{config.num_steps} steps of self-play with {config.model}, seed {config.seed}: {folder}")
     from azr_mini.models import quiet_transformers
     from azr_mini.sandbox import Executor
@@ -68,6 +72,37 @@ def _train_options(arguments: list[str]):
     options = dataclasses.replace(options, run=options.run or next_folder(options.preset))
     require_free(options.run)
     return options, None
+
+
+def _say_estimate(options: opt.TrainOptions) -> None:
+    """Prints the memory that the run needs and the licence of its base; ValueError, saying what to
+    do, if it does not fit.
+    """
+    from azr_mini.estimate import GB, estimate
+    from azr_mini.fit import Card, find_cards, machine_memory, require_fit
+    from azr_mini.presets import arrangement
+    from azr_mini.report import estimate_table
+    from azr_mini.shapes import find_shape
+
+    config, shape = options.config, find_shape(options.config.model)
+    if shape is None:
+        say(f"no estimate of the memory for this kind of model: {config.model}")
+        return
+    card = None
+    if options.gpu_memory:
+        card = Card("a GPU", options.gpu_memory * GB)
+    elif not (config.device or "").startswith("cpu"):
+        card = next(iter(find_cards()), None)
+    memory = card.memory if card else None
+    device = "cuda" if card or options.estimate and config.device != "cpu" else "cpu"
+    found = estimate(config, shape, device, memory)
+    say(estimate_table(f"Memory on a {'GPU' if device == 'cuda' else 'CPU'}, estimated", found))
+    say(f"base: {config.model}, licence: {shape.licence}")
+    say(f"arrangement: {arrangement(config)}")
+    if card or not options.estimate:
+        require_fit(config, shape, card, machine_memory())
+    if card:
+        say(f"needs about {found.peak / GB:.1f} GB of {card}")
 
 
 def _value_of(flag: str, arguments: list[str]) -> str | None:

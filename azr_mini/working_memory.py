@@ -1,0 +1,152 @@
+"""Memory that comes and goes: of the sampler while it writes, of the learner while it learns.
+
+Bytes, by arithmetic; tests compare with the tensors that tiny models really make. Lengths are the
+longest that the configuration allows. Width: bytes of a number in the forward pass.
+"""
+
+from azr_mini.config import Config
+from azr_mini.held_memory import FLOAT, layer_adapter_parameters
+from azr_mini.shapes import Shape
+
+# as in the modules that use them, which need torch; a test compares
+LOGITS_CHUNK, FEW_LOGITS = 256, 2**25
+PREFILL_TOKENS, STEPS_BETWEEN_REBUILDS = 16_384, 16
+
+
+# ---- sampling -----------------------------------------------------------------------------------
+
+
+def key_value_bytes(config: Config, shape: Shape, width: int) -> int:
+    """Bytes of the keys and values while sampling; of the torch sampler with the pair of tensors
+    that it moves when the store grows.
+    """
+    prompt, new = config.max_prompt_tokens, config.max_new_tokens
+    proposals = min(config.max_batch, 3 * config.batch_size)
+    rows = min(config.max_batch, 3 * config.batch_size * config.num_attempts)
+    if config.sampler == "vllm":
+        return 2 * width * shape.layers * shape.keys * max(proposals, rows) * (prompt + new)
+    waves = 3 * config.batch_size * config.num_attempts > config.max_batch
+    slots = max(
+        store_slots(proposals, 1, prompt, new),
+        store_slots(rows, config.num_attempts, prompt, new, waves),
+    )
+    return 2 * width * (shape.layers + 1) * shape.keys * slots
+
+
+def store_slots(rows: int, num_attempts: int, prompt: int, new: int, waves: bool = False) -> int:
+    """Slots that `running.KeyValueStore` ends with when `rows` rows, `num_attempts` to a prompt of
+    `prompt` tokens, all write `new` tokens.
+
+    waves: other rows follow those that end. Prompts with few rows left then stand beside new ones;
+    recorded rollouts needed up to a fifth more slots.
+    """
+    lanes = min(num_attempts, rows)
+    entries = -(-rows // num_attempts)
+    entries += -(-entries // 4) if waves else 0
+    at_once = -(-PREFILL_TOKENS // prompt)  # prompts that enter together
+    size = entered = capacity = 0
+
+    def rebuild(fill: int) -> None:
+        nonlocal size, capacity
+        capacity = -(-(fill + lanes * STEPS_BETWEEN_REBUILDS) // 8) * 8
+        if entered * capacity > size:
+            size = max(entered * capacity, size * 3 // 2)
+
+    while entered < entries:
+        entered = min(entries, entered + at_once)
+        rebuild(prompt)
+    fill = prompt
+    for _ in range(new - 1):
+        if fill + lanes > capacity:
+            rebuild(fill)
+        fill += lanes
+    return size
+
+
+def sampling_logits(config: Config, shape: Shape, width: int) -> int:
+    """Bytes of the scores of the next token and of what is made of them to draw it: in float32 once
+    more, log-probabilities, probabilities, their cumulative sum, and the order if top_p cuts.
+    """
+    rows = min(config.max_batch, 3 * config.batch_size * config.num_attempts)
+    copies = width + 4 * FLOAT + (24 if config.top_p < 1 else 0)
+    return rows * shape.vocabulary * copies
+
+
+def sampling_activations(config: Config, shape: Shape, width: int, device: str) -> int:
+    """Bytes of one decoder layer over the prompts that enter at once."""
+    prompts = min(3 * config.batch_size, -(-PREFILL_TOKENS // config.max_prompt_tokens))
+    tokens = prompts * config.max_prompt_tokens
+    per_token = 6 * shape.hidden + 2 * shape.queries + 5 * shape.intermediate
+    masks = config.max_prompt_tokens**2
+    if device == "cpu":  # heads that share keys become rows of the mask
+        masks *= prompts * shape.heads // shape.key_value_heads
+    return width * (tokens * per_token + masks) + workspace(config, shape)
+
+
+# ---- learning -----------------------------------------------------------------------------------
+
+
+def learning_logits(config: Config, shape: Shape, width: int) -> int:
+    """Bytes of the logits of one chunk, in float32 once more, and of softmax and entropy with their
+    gradients.
+    """
+    positions = learner_tokens(config)
+    if positions * shape.vocabulary > FEW_LOGITS:
+        positions = min(positions, LOGITS_CHUNK)
+    return positions * shape.vocabulary * (width + 5 * FLOAT)
+
+
+def learner_tokens(config: Config) -> int:
+    """Tokens in a forward pass of the learner: its budget, or the longest row if that is longer."""
+    return max(config.micro_batch_tokens, config.max_prompt_tokens + config.max_new_tokens - 1)
+
+
+def learning_activations(config: Config, shape: Shape, width: int, device: str) -> int:
+    """Bytes that wait for the backward pass, of all layers or only their inputs, and what one layer
+    needs while it is differentiated, beyond the logits, which are gone by then.
+    """
+    tokens = learner_tokens(config)
+    layer = layer_activations(config, shape, width, device, tokens, tokens)
+    stream = tokens * shape.hidden * (width if config.lora_rank and device != "cpu" else FLOAT)
+    passing = 2 * stream + 2 * tokens * shape.intermediate * width + workspace(config, shape)
+    if config.gradient_checkpointing:
+        waiting, passing = shape.layers * stream, passing + layer
+    else:
+        waiting = shape.layers * layer
+    mask = tokens * tokens * (width + 1)  # one for all layers, and the booleans it is made of
+    return waiting + mask + max(0, passing - learning_logits(config, shape, width))
+
+
+def layer_activations(
+    config: Config, shape: Shape, width: int, device: str, tokens: int, columns: int
+) -> int:
+    """Bytes that one decoder layer saves for the backward pass of `tokens` packed tokens, in
+    entries of `columns` columns.
+    """
+    hidden, queries, keys, inner = shape.hidden, shape.queries, shape.keys, shape.intermediate
+    casts = width != FLOAT
+    # each linear layer under autocast casts its own input
+    inputs = (5 if casts else 2) * hidden + queries + inner
+    attended = 2 * queries + (2 * keys if device == "cpu" else 2 * queries)  # q, out; k, v
+    numbers = inputs + attended + 3 * inner + 7 * (config.lora_rank or 0)
+    norms = 2 * (hidden + 1)
+    if not config.lora_rank:  # their weights train, and need what they were multiplied with
+        norms += 2 * hidden
+    if shape.architecture == "qwen3":
+        norms += queries + keys + shape.heads + shape.key_value_heads
+        numbers += 0 if config.lora_rank else queries + keys
+    scores = shape.heads  # the logarithm of each sum of exponentials
+    per_token = width * numbers + FLOAT * (norms + scores)
+    weights = 0
+    if casts:
+        matrices = layer_adapter_parameters(config, shape) or shape.matrix_parameters
+        weights = width * matrices
+    mask = 0
+    if device == "cpu" and shape.heads > shape.key_value_heads:
+        mask = width * tokens * columns * shape.heads // shape.key_value_heads
+    return tokens * per_token + weights + mask
+
+
+def workspace(config: Config, shape: Shape) -> int:
+    """Bytes of the largest matrix as it is taken out of 4 bits."""
+    return 2 * max(a * b for a, b in shape.matrices) if config.quantize else 0
