@@ -3,6 +3,7 @@
     python benchmarks/gpu_check.py                              # all rows, most important first
     python benchmarks/gpu_check.py --minutes 10                 # those that fit
     python benchmarks/gpu_check.py --rows gradients trl         # these
+    python benchmarks/gpu_check.py --draw                       # docs/gpu.md from the record
     python benchmarks/gpu_check.py --tiny --out /tmp/tiny.json  # only whether the code runs
 
 Each row runs in a process of its own and within a time limit, and the results are written after
@@ -93,6 +94,7 @@ def parse(words: list[str] | None = None):
     parser.add_argument("--out", type=Path, help="default: docs/results/gpu.json")
     parser.add_argument("--new-tokens", type=int, default=Sizes.new, help="of each completion")
     parser.add_argument("--tiny", action="store_true", help="tiny sizes, also without a GPU")
+    parser.add_argument("--draw", action="store_true", help="measure nothing, draw docs/gpu.md")
     parser.add_argument("--row", choices=ROWS, help=argparse.SUPPRESS)
     parser.add_argument("--card", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--device", default="cuda", help=argparse.SUPPRESS)
@@ -111,8 +113,10 @@ def main() -> None:
         return one_row(options)
     if options.card:
         return print(MARK + json.dumps({"card": card()}))
-    device = card_here()
-    record = measure(options, device)
+    if options.draw:
+        record = load(options.out)
+    else:
+        record = measure(options, card_here())
     print(*(["TINY SIZES: no number here means anything"] if options.tiny else []), sep="\n")
     print(*table(record), sep="\n")
     if options.out.resolve() == RECORD:

@@ -1,8 +1,10 @@
 """What is printed of the check: a table, its parts, and docs/gpu.md, all from the record."""
 
-from benchmarks.gpu.lines import GB, LINES, SIZES, Line, value_at
+from benchmarks.gpu.lines import GB, LINES, SIZES, value_at
 from benchmarks.gpu.rows import ROWS
 from benchmarks.gpu.shapes import compared
+
+NO_GPU = "no GPU has been seen yet"
 
 
 def table(record: dict) -> list[str]:
@@ -12,7 +14,8 @@ def table(record: dict) -> list[str]:
         row = record["rows"].get(line.row)
         said = line.say(row["found"]) if row and row["found"] else None
         if said is None:
-            cell = f"not measured ({why_not(line, row)})"
+            nothing = "not run yet" if record["rows"] else NO_GPU
+            cell = f"not measured ({why_not(row) if row else nothing})"
         else:
             text, good = said
             cell = {None: text, True: f"{text}: yes", False: f"{text}: **no**"}[good]
@@ -20,10 +23,8 @@ def table(record: dict) -> list[str]:
     return lines
 
 
-def why_not(line: Line, row: dict | None) -> str:
-    """Why a line has no number."""
-    if row is None:
-        return "not run yet"
+def why_not(row: dict) -> str:
+    """Why a row that was run did not get to the number of a line."""
     missing = row["found"].get("missing") or value_at(row["found"], "vllm", "missing")
     reason = row["reason"] or missing or "it needs a GPU"
     return reason.replace("|", "/")
@@ -40,7 +41,7 @@ def memory_table(record: dict) -> list[str]:
                 for name, guess, real in compared(found)
             ]
     if not lines:
-        return ["Not measured: no GPU has been seen yet."]
+        return ["Not measured yet."]
     return ["| part | estimated, GB | measured, GB | ratio |", "|---|---|---|---|", *lines]
 
 
@@ -48,7 +49,7 @@ def settings(record: dict) -> list[str]:
     """Both configurations of the comparison with TRL."""
     found = (record["rows"].get("trl") or {}).get("found", {})
     if "trl_config" not in found:
-        return ["Not measured: no GPU has been seen yet."]
+        return ["Not measured yet."]
     return [
         f"- {who}: " + ", ".join(f"`{key}={value}`" for key, value in found[key_].items())
         for who, key_ in (("ours", "our_config"), ("TRL", "trl_config"))
@@ -64,8 +65,10 @@ def provenance(record: dict) -> list[str]:
             versions = row["environment"]["versions"]
             known = ", ".join(f"{k} {v}" for k, v in versions.items() if v and k != "azr-mini")
             ended = f"; ended early: {row['reason']}" if row["reason"] else ""
-            lines.append(f"- {name}: {device}, {row['date'][:10]}, {known}{ended}")
-    return lines or ["- none: no GPU has been seen yet"]
+            lines.append(
+                f"- {name}: {device}, {row['date'][:10]}, {known}, `{row['command']}`{ended}"
+            )
+    return lines or [f"- none: {NO_GPU}"]
 
 
 def page(record: dict) -> str:
@@ -89,15 +92,16 @@ Drawn by `python benchmarks/gpu_check.py`, which measures it, from
 {tables["table"]}
 
 Weights are random, in the shapes of Qwen2.5, with the layers in NF4 and a LoRA of rank 16; every
-completion has its full length (600 tokens of prompt and 512 of completion unless said). So speed
-and memory are real and the text is not. Tokens a second count completion tokens. Shares: the
-operations of one forward and one backward pass, nothing counted twice that is computed twice, and
-the bytes of weights, keys and values that a decoding step has to read, over what the data sheet of
-the card promises; the time of the pass over the prompts is counted and its reading is not.
+completion has its full length, so speed and memory are real although the text is not. Prompts have
+600 tokens, completions 512 unless the command below says otherwise. Tokens a second count
+completion tokens. Shares: the operations of one forward and one backward pass, nothing counted
+twice that is computed twice, and the bytes of weights, keys and values that decoding steps have to
+read, over what the data sheet of the card promises. The time of the pass over the prompts is
+counted and its reading is not.
 
 ## The estimate, part by part
 
-`azr-mini estimate` knows these numbers before anything is loaded. What comes and goes: keys and
+`train --estimate` prints these numbers before anything is loaded. What comes and goes: keys and
 values, logits, activations, gradients, measured as the peak of tensors less what stays.
 
 {tables["memory"]}
