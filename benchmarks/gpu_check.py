@@ -21,6 +21,7 @@ travel in a folder `.whl` beside the repository's files:
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -113,6 +114,7 @@ def main() -> None:
         return one_row(options)
     if options.card:
         return print(MARK + json.dumps({"card": card()}))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends the row that runs, too
     if options.draw:
         record = load(options.out)
     else:

@@ -26,7 +26,7 @@ def within(size: str, limit: float, sizes: Sizes) -> Iterator[dict]:
         torch.ones(1, device="cuda") @ torch.ones(1, device="cuda")
         torch.cuda.synchronize()
         own = max(0, (card_memory_used() or 0) - (before or 0) - torch.cuda.memory_reserved())
-        torch.cuda.set_per_process_memory_fraction((limit - own) / found["memory"])
+        torch.cuda.set_per_process_memory_fraction(min(1.0, (limit - own) / found["memory"]))
     start_peak()
     policy = random_policy(shape, config)
     loaded = peak()

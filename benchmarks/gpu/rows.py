@@ -82,6 +82,9 @@ def in_its_own_process(command: Sequence[str], limit: float) -> Outcome:
         reason = f"its {limit:.0f} seconds were up"
         os.killpg(process.pid, signal.SIGKILL)
         out, err = process.communicate()
+    finally:
+        if process.poll() is None:  # this command is being ended itself
+            os.killpg(process.pid, signal.SIGKILL)
     if not reason and process.returncode:
         said = [line.strip() for line in err.splitlines() if line.strip()]
         reason = said[-1][:300] if said else f"it ended with status {process.returncode}"

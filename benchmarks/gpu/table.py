@@ -3,6 +3,7 @@
 from benchmarks.gpu.lines import GB, LINES, SIZES, value_at
 from benchmarks.gpu.rows import ROWS
 from benchmarks.gpu.shapes import compared
+from benchmarks.gpu.trl_row import KINDS, fastest
 
 NO_GPU = "no GPU has been seen yet"
 
@@ -48,11 +49,15 @@ def memory_table(record: dict) -> list[str]:
 def settings(record: dict) -> list[str]:
     """Both configurations of the comparison with TRL."""
     found = (record["rows"].get("trl") or {}).get("found", {})
-    if "trl_config" not in found:
+    if not found.get("trl"):
         return ["Not measured yet."]
+    configs = {"ours": found["our_config"]}
+    for kind in KINDS:
+        if name := fastest(found["trl"], kind):
+            configs[f"TRL's fastest, {kind} ({name} at once)"] = found["trl"][name]["config"]
     return [
-        f"- {who}: " + ", ".join(f"`{key}={value}`" for key, value in found[key_].items())
-        for who, key_ in (("ours", "our_config"), ("TRL", "trl_config"))
+        f"- {who}: " + ", ".join(f"`{key}={value}`" for key, value in config.items())
+        for who, config in configs.items()
     ]
 
 

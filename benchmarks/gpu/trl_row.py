@@ -38,11 +38,15 @@ def against_trl(sizes: Sizes) -> Iterator[dict]:
         yield found
     del policy
     if importlib.util.find_spec("trl") is None:
+        yield {"missing": "trl is not installed"}
         return
     for count in rows:
-        gc.collect()
-        theirs, found["trl_config"] = of_trl(shape, config, rollouts, count)
-        found["trl"][str(count)] = theirs
+        found["trl"][f"{count} rows"] = of_trl(shape, config, rollouts, count)
+        yield found
+    best = fastest(found["trl"], next(iter(kinds)))
+    if best and sizes.device != "cpu" and importlib.util.find_spec("liger_kernel"):
+        count = int(best.split()[0])
+        found["trl"][f"{count} rows, Liger"] = of_trl(shape, config, rollouts, count, liger=True)
         yield found
 
 
@@ -58,10 +62,10 @@ def ours(policy, rollouts: list, config) -> dict:
         times = [seconds(learner.update, state, rollouts, config)[0] for _ in range(REPEATS)]
     finally:
         micro_batches.watched_rows = watched
-    return summary(min(times), rollouts)
+    return summary(min(times), rollouts, 0)
 
 
-def of_trl(shape, config, rollouts: dict[str, list], rows: int) -> tuple[dict, dict]:
+def of_trl(shape, config, rollouts: dict[str, list], rows: int, liger: bool = False) -> dict:
     """The same with TRL's trainer, `rows` rollouts at a time, and how it was configured."""
     import torch
     from datasets import Dataset
@@ -72,8 +76,8 @@ def of_trl(shape, config, rollouts: dict[str, list], rows: int) -> tuple[dict, d
     from azr_mini.models import choose_dtype
     from benchmarks.learner import padded
 
-    dtype = choose_dtype(config.dtype, config.device)
-    liger = config.device != "cpu" and importlib.util.find_spec("liger_kernel") is not None
+    gc.collect()
+    dtype, left = choose_dtype(config.dtype, config.device), tensors_now()
     model = add_adapter(random_model(shape, dtype, config.device), config.lora_rank)
     tokenizer, found = byte_tokenizer(), {}
     with tempfile.TemporaryDirectory() as folder:
@@ -97,7 +101,11 @@ def of_trl(shape, config, rollouts: dict[str, list], rows: int) -> tuple[dict, d
             train_dataset=Dataset.from_list([{"prompt": "1"}] * rows),
             processing_class=tokenizer,
         )
-        # as `Trainer.train` would
+        # what `Trainer.train` would do
+        if liger:
+            from transformers.integrations.liger import apply_liger_kernel
+
+            apply_liger_kernel(model, trainer.args.liger_kernel_config)
         model.gradient_checkpointing_enable(chosen["gradient_checkpointing_kwargs"])
         model.train()
         trainer.current_gradient_accumulation_steps = 1
@@ -123,26 +131,43 @@ def of_trl(shape, config, rollouts: dict[str, list], rows: int) -> tuple[dict, d
             try:
                 step()
                 start_peak()
-                found[name] = summary(min(seconds(step)[0] for _ in range(REPEATS)), batch)
+                found[name] = summary(min(seconds(step)[0] for _ in range(REPEATS)), batch, left)
             except torch.OutOfMemoryError:
                 found[name] = {"out_of_memory": True}
     chosen |= {"attention": model.config._attn_implementation, "fused_head": True}
     chosen["adapter"] = str(trained[0].dtype).removeprefix("torch.")
-    return found, {k: v for k, v in chosen.items() if k != "report_to"}
+    found["config"] = {key: value for key, value in chosen.items() if key != "report_to"}
+    return found
 
 
-def summary(took: float, rollouts: list) -> dict:
-    """Seconds, tokens a second and peak memory."""
+def tensors_now() -> int:
+    """Bytes of the tensors on the GPU."""
+    import torch
+
+    return torch.cuda.memory_allocated() if torch.cuda.is_available() else 0
+
+
+def summary(took: float, rollouts: list, left: int) -> dict:
+    """Seconds, tokens a second and peak memory, less what a contender before had left."""
     tokens = sum(len(rollout.completion_ids) for rollout in rollouts)
-    return {"seconds": took, "tokens_per_s": tokens / took} | peak()
+    found = {"seconds": took, "tokens_per_s": tokens / took} | peak()
+    if "allocated" in found:
+        found["allocated"] -= left
+    return found
+
+
+def fastest(theirs: dict[str, dict], kind: str) -> str | None:
+    """The name of TRL's fastest setting for this kind of rollouts; None if none has a number."""
+    known = [name for name, row in theirs.items() if "seconds" in row.get(kind, {})]
+    return max(known, key=lambda name: theirs[name][kind]["tokens_per_s"], default=None)
 
 
 def ratios(found: dict, kind: str) -> dict[str, float]:
     """Our tokens a second over those of TRL's fastest setting, and our peak over its."""
-    theirs = [row[kind] for row in found["trl"].values() if "seconds" in row.get(kind, {})]
-    if not theirs or kind not in found["ours"]:
+    name = fastest(found["trl"], kind)
+    if name is None or kind not in found["ours"]:
         return {}
-    best, mine = max(theirs, key=lambda row: row["tokens_per_s"]), found["ours"][kind]
+    best, mine = found["trl"][name][kind], found["ours"][kind]
     answer = {"times_as_fast": mine["tokens_per_s"] / best["tokens_per_s"]}
     if "allocated" in mine and "allocated" in best:
         answer["peak_memory"] = mine["allocated"] / best["allocated"]
