@@ -1,6 +1,7 @@
 """LoRA adapters in PEFT format: a new one, a saved one that is checked against its base, a card."""
 
 import json
+import re
 import warnings
 from pathlib import Path
 
@@ -64,8 +65,12 @@ def load_adapter(model, folder: Path | str, base: str):
         ) from error
     except (RuntimeError, ValueError) as error:  # other widths, other names of layers
         raise ValueError(other) from error
-    if saved.keys() != get_peft_model_state_dict(model, save_embedding_layers=False).keys():
-        raise ValueError(other)  # fewer or more layers
+    expected = get_peft_model_state_dict(model, save_embedding_layers=False)
+    layers = {int(number) for name in saved for number in re.findall(r"\.layers\.(\d+)\.", name)}
+    fewer = max(layers, default=0) + 1 < model.config.num_hidden_layers
+    some = model.peft_config["default"].layers_to_transform is not None
+    if saved.keys() != expected.keys() or (layers and fewer and not some):
+        raise ValueError(other)
     return model
 
 

@@ -12,7 +12,8 @@ class Config:
     model: str = "nano"
     """nano, a folder, or a name on the Hugging Face hub."""
     dialect: Literal["auto", "nano", "chat", "plain"] = "auto"
-    """Wording of the prompts: chat in the model's template, plain without; auto: as it was made."""
+    """Wording of the prompts: chat uses the model's template, plain none; auto: plain for a base
+    model, whose stop tokens do not end a turn of the template."""
     quantize: Literal["nf4"] | None = None
     """Load the base in 4 bits (needs lora_rank)."""
     lora_rank: int | None = None

@@ -12,6 +12,19 @@ KNOWN = (
     (r"meta-llama/(Meta-)?Llama-3\.1-.*", "llama3.1"),
 )
 
+IN_WORDS = {
+    "mit": "MIT",
+    "apache-2.0": "Apache-2.0",
+    "qwen-research": "Qwen Research licence, not for commercial use",
+    "llama3.1": "Llama 3.1 Community licence",
+}
+
+
+def licence_in_words(model: str) -> str:
+    """What is said about the licence of a model before it is loaded."""
+    licence = licence_of(model)
+    return IN_WORDS.get(licence, licence) or "not known here: read the model's card"
+
 
 def licence_of(model: str) -> str | None:
     """The licence of a folder's model, from its card (README.md), or of a known name; else None."""

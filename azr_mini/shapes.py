@@ -1,18 +1,15 @@
-"""The shapes of models: what decides how many numbers they have; and their licences."""
+"""The shapes of models: what decides how many numbers they have."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
-APACHE = "Apache-2.0"
-QWEN_RESEARCH = "Qwen Research licence, not for commercial use"
-LLAMA = "Llama 3.1 Community licence"
-UNKNOWN = "not known here: read the model's card"
+from azr_mini.adapters import base_of, is_adapter
+from azr_mini.hub import find_model, why_not_loaded
 
 
 @dataclass(frozen=True)
 class Shape:
-    """The sizes of a Llama, Qwen2 or Qwen3 kind of model, and the licence of its weights."""
+    """The sizes of a Llama, Qwen2 or Qwen3 kind of model."""
 
     architecture: Literal["llama", "qwen2", "qwen3"]
     layers: int
@@ -23,7 +20,6 @@ class Shape:
     head_size: int
     vocabulary: int
     tied_head: bool  # the head is the embedding
-    licence: str = UNKNOWN
 
     @property
     def queries(self) -> int:
@@ -79,22 +75,22 @@ class Shape:
 
 # As in the config.json of each model on the hub, which litgpt's config.py quotes one by one
 # (github.com/Lightning-AI/litgpt); tied heads as in table 1 of the reports on Qwen2.5
-# (arXiv 2412.15115) and Qwen3 (2505.09388); licences as their model cards say.
+# (arXiv 2412.15115) and Qwen3 (2505.09388).
 QWEN25 = {
-    "0.5B": Shape("qwen2", 24, 896, 4864, 14, 2, 64, 151_936, True, APACHE),
-    "1.5B": Shape("qwen2", 28, 1536, 8960, 12, 2, 128, 151_936, True, APACHE),
-    "3B": Shape("qwen2", 36, 2048, 11_008, 16, 2, 128, 151_936, True, QWEN_RESEARCH),
-    "7B": Shape("qwen2", 28, 3584, 18_944, 28, 4, 128, 152_064, False, APACHE),
-    "14B": Shape("qwen2", 48, 5120, 13_824, 40, 8, 128, 152_064, False, APACHE),
+    "0.5B": Shape("qwen2", 24, 896, 4864, 14, 2, 64, 151_936, True),
+    "1.5B": Shape("qwen2", 28, 1536, 8960, 12, 2, 128, 151_936, True),
+    "3B": Shape("qwen2", 36, 2048, 11_008, 16, 2, 128, 151_936, True),
+    "7B": Shape("qwen2", 28, 3584, 18_944, 28, 4, 128, 152_064, False),
+    "14B": Shape("qwen2", 48, 5120, 13_824, 40, 8, 128, 152_064, False),
 }
 QWEN3 = {
-    "0.6B": Shape("qwen3", 28, 1024, 3072, 16, 8, 128, 151_936, True, APACHE),
-    "1.7B": Shape("qwen3", 28, 2048, 6144, 16, 8, 128, 151_936, True, APACHE),
-    "4B": Shape("qwen3", 36, 2560, 9728, 32, 8, 128, 151_936, True, APACHE),
-    "8B": Shape("qwen3", 36, 4096, 12_288, 32, 8, 128, 151_936, False, APACHE),
-    "14B": Shape("qwen3", 40, 5120, 17_408, 40, 8, 128, 151_936, False, APACHE),
+    "0.6B": Shape("qwen3", 28, 1024, 3072, 16, 8, 128, 151_936, True),
+    "1.7B": Shape("qwen3", 28, 2048, 6144, 16, 8, 128, 151_936, True),
+    "4B": Shape("qwen3", 36, 2560, 9728, 32, 8, 128, 151_936, True),
+    "8B": Shape("qwen3", 36, 4096, 12_288, 32, 8, 128, 151_936, False),
+    "14B": Shape("qwen3", 40, 5120, 17_408, 40, 8, 128, 151_936, False),
 }
-LLAMA31_8B = Shape("llama", 32, 4096, 14_336, 32, 8, 128, 128_256, False, LLAMA)
+LLAMA31_8B = Shape("llama", 32, 4096, 14_336, 32, 8, 128, 128_256, False)
 
 KNOWN: dict[str, Shape] = {
     **{
@@ -119,23 +115,16 @@ def find_shape(name: str) -> Shape | None:
         return KNOWN[name]
     from transformers import AutoConfig
 
-    from azr_mini.models import find_model
-
     source = find_model(name)
-    if Path(source, "adapter_config.json").is_file():
-        return find_shape(_base_of(source))
+    if is_adapter(source):
+        return find_shape(base_of(source))
     try:
-        config = AutoConfig.from_pretrained(source)
+        return shape_of(AutoConfig.from_pretrained(source))
     except (OSError, ValueError) as error:
-        reason = str(error).strip().partition("\n")[0][:200]
-        raise ValueError(
-            f"cannot read the configuration of {name!r}: give a folder that holds the model, or "
-            f"look at the name, the network and `hf auth login` ({reason})"
-        ) from error
-    return shape_of(config, _licence_in(Path(source, "README.md")))
+        raise ValueError(why_not_loaded(name, error)) from error
 
 
-def shape_of(config, licence: str = UNKNOWN) -> Shape | None:
+def shape_of(config) -> Shape | None:
     """The shape that a transformers configuration describes; None for kinds not known here."""
     if config.model_type not in ("llama", "qwen2", "qwen3"):
         return None
@@ -150,22 +139,4 @@ def shape_of(config, licence: str = UNKNOWN) -> Shape | None:
         getattr(config, "head_dim", None) or config.hidden_size // heads,
         config.vocab_size,
         config.tie_word_embeddings,
-        licence,
     )
-
-
-def _base_of(folder: str) -> str:
-    import json
-
-    settings = json.loads(Path(folder, "adapter_config.json").read_text(encoding="utf-8"))
-    return settings["base_model_name_or_path"]
-
-
-def _licence_in(card: Path) -> str:
-    """The licence that a model card names in its first lines."""
-    if card.is_file():
-        for line in card.read_text(encoding="utf-8", errors="replace").splitlines()[:40]:
-            key, _, value = line.partition(":")
-            if key in ("license", "license_name") and value.strip() not in ("", "other"):
-                return value.strip()
-    return UNKNOWN

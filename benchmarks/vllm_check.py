@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -80,7 +81,7 @@ def gaps(policy, prompts, completions) -> dict:
     with torch.no_grad():
         logprobs, _, mask = policy.logprobs([p for p, _ in rows], [c.ids for _, c in rows])
     sampled = torch.tensor([p for _, c in rows for p in c.logprobs])
-    gap = logprobs[mask] - sampled
+    gap = logprobs[mask].cpu() - sampled
     capped = int((gap.exp() > 2).sum())
     mean, most = float(gap.abs().mean()), float(gap.abs().max())
     return {"tokens": gap.numel(), "mean": mean, "max": most, "capped": capped}
@@ -92,15 +93,16 @@ def transformers_greedy(policy, prompt: list[int]) -> list[int]:
 
     with torch.inference_mode(), policy.autocast():
         out = policy.model.generate(
-            input_ids=torch.tensor([prompt]), attention_mask=torch.ones(1, len(prompt)).long(),
+            input_ids=torch.tensor([prompt], device=policy.device),
+            attention_mask=torch.ones(1, len(prompt), device=policy.device).long(),
             do_sample=False, max_new_tokens=LENGTH, pad_token_id=policy.pad_id,
             eos_token_id=list(policy.stop_ids),
         )  # fmt: skip
     return out[0, len(prompt) :].tolist()
 
 
-def check(name: str) -> dict:
-    """Everything about one row of the table."""
+def check(name: str, device: str = "cpu") -> dict:
+    """Everything about one row of the table; on a GPU also tokens a second and its sleep."""
     import torch
 
     from azr_mini.config import Config
@@ -114,11 +116,11 @@ def check(name: str) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         model = model_of(architecture, Path(folder))
         config = Config(
-            model=model, dtype=dtype, device="cpu", threads=1, quantize=quantize, lora_rank=RANK,
+            model=model, dtype=dtype, device=device, threads=1, quantize=quantize, lora_rank=RANK,
             sampler="vllm", batch_size=4, num_attempts=4, num_steps=3, learning_rate=1e-3,
             max_new_tokens=LENGTH,
         )  # fmt: skip
-        policy = load_policy(model, quantize, RANK, dtype, "cpu")
+        policy = load_policy(model, quantize, RANK, dtype, device)
         give_adapter(policy, 1, scale := 0.1 if architecture != "nano" else 0.05)
         vllm, prompts = VllmSampler(policy, config), prompts_of(policy)
         record = {
@@ -131,7 +133,33 @@ def check(name: str) -> dict:
         }
         if architecture == "nano":
             record["train"] = three_steps(replace(config, heldout_path=""), vllm)
+        if device != "cpu":
+            record["speed"] = speed(vllm, prompts)
     return record
+
+
+def speed(vllm, prompts) -> dict:
+    """Tokens a second on a GPU, and the bytes that are in use there before and after it sleeps."""
+    asked = {"seeds": range(len(prompts)), "num_completions": 16, "max_new_tokens": LENGTH}
+    began = time.perf_counter()
+    rows = vllm.generate(prompts, **asked)
+    took = time.perf_counter() - began
+    tokens = sum(len(completion.ids) for completions in rows for completion in completions)
+    found = {"tokens": tokens, "tokens_per_s": tokens / took}
+    if vllm._sleeps:  # it does now
+        found["asleep"] = bytes_in_use()
+        vllm._engine.wake_up()
+        found["awake"] = bytes_in_use()
+        vllm._engine.sleep(level=1)
+    return found
+
+
+def bytes_in_use() -> int:
+    """Bytes in use on the GPU, by whatever program."""
+    import torch
+
+    free, total = torch.cuda.mem_get_info()
+    return total - free
 
 
 def greedy(policy, vllm, torch_sampler, prompts) -> dict:

@@ -3,12 +3,26 @@
 Left out of the templates: tools, other roles, and the lines about the model's maker.
 """
 
+import re
 from dataclasses import dataclass
 
 from tiny_models import byte_tokenizer, tiny_model
 
+from azr_mini import chat_wording
 from azr_mini.policy import Policy
 
+# Lines of the prompts, each one token: else a prompt has two thousand bytes and as many tokens.
+LINES = tuple(
+    sorted(
+        {
+            line
+            for name, text in vars(chat_wording).items()
+            if name.isupper()
+            for line in re.split(r"\{.*?\}|\n", text)
+            if len(line) > 20
+        }
+    )
+)
 _CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -95,7 +109,7 @@ CHAT = ("Qwen2.5-Coder-Instruct", "Qwen3", "Qwen3-Thinking", "Llama-3.1-Instruct
 
 def family_tokenizer(family: Family):
     """A byte-level tokenizer with the family's special tokens and template."""
-    tokenizer = byte_tokenizer(family.tokens)
+    tokenizer = byte_tokenizer((*family.tokens, *LINES))
     tokenizer.eos_token, tokenizer.pad_token = family.eos, family.pad
     tokenizer.bos_token, tokenizer.chat_template = family.bos, family.template
     return tokenizer

@@ -8,7 +8,9 @@ from torch.utils._pytree import tree_leaves
 
 
 class LiveMemory(TorchDispatchMode):
-    """While it is entered, `peak` is the most bytes that new tensors held at one time."""
+    """While it is entered, `peak` is the most bytes that new tensors held at one time (none on
+    the meta device).
+    """
 
     def __init__(self):
         super().__init__()
@@ -19,7 +21,7 @@ class LiveMemory(TorchDispatchMode):
         old = {id(t.untyped_storage()) for t in arguments if isinstance(t, torch.Tensor)}
         result = function(*args, **(kwargs or {}))
         for tensor in tree_leaves(result):
-            if isinstance(tensor, torch.Tensor):
+            if isinstance(tensor, torch.Tensor) and not tensor.is_meta:
                 storage = tensor.untyped_storage()
                 key = id(storage)
                 if key not in old and key not in self.sizes:

@@ -54,7 +54,7 @@ def test_the_adapter_is_on_all_linear_layers_and_the_head_is_left(base):
 
 
 def test_the_card_names_base_licence_and_configuration(base, tmp_path):
-    config = Config(model=str(base), lora_rank=4, learning_rate=3e-5, heldout_path="")
+    config = Config(model=str(base), lora_rank=4, max_prompt_tokens=99, heldout_path="")
     TrainState.create(config).policy.save(tmp_path)
     card = (tmp_path / "README.md").read_text()
     assert card.startswith("---\nlicense: tiny-research\nlibrary_name: peft\n")

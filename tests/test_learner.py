@@ -192,7 +192,7 @@ def test_clip_low_and_clip_high_guard_their_own_sides():  # definition 17
 
 def sampled_with(factor):
     """The rollouts as an engine would sample them to whom each token is 1/factor as likely."""
-    (batch,) = split(tiny_policy(), ROLLOUTS, BIG)
+    (batch,) = split(tiny_policy(), ROLLOUTS, BIG, BIG.micro_batch_tokens)
     with torch.no_grad():
         logprobs, _, mask = tiny_policy().logprobs(batch.prompt_ids, batch.completion_ids)
     return [

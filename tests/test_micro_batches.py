@@ -142,6 +142,8 @@ def test_a_run_of_before_these_fields_is_opened_and_gone_on_with(tmp_path):
     again = Run.open(run.folder)
     assert again.config == config and again.state().step == 0
     again.check_same(config)
+    with pytest.raises(ValueError, match="made with gradient_checkpointing = False, not True"):
+        again.check_same(replace(config, gradient_checkpointing=True))
 
 
 def test_diagnose_says_it_in_one_line(tmp_path):

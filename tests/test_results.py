@@ -100,7 +100,8 @@ def test_vllm_was_seen_to_write_with_the_adapter_that_is_there():
         found, equal = row["swaps"]["gaps"], row["greedy"]
         assert row["swaps"]["a_again_equals_a"] and not row["swaps"]["b_equals_a"], name
         wrong = found.pop("wrong adapter")["mean"]
-        assert max(gap["mean"] for gap in found.values()) < wrong / 3, name
+        if row["learner_quantize"] is None:  # else the two hold different models anyway
+            assert max(gap["mean"] for gap in found.values()) < wrong / 3, name
         if row["dtype"] == "float32" and row["learner_quantize"] is None:
             same = {equal["equal_to_torch_sampler"], equal["equal_to_transformers"]}
             assert same == {equal["prompts"]}, name

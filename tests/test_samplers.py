@@ -75,7 +75,7 @@ def test_a_version_that_fits_is_taken(version):
 def test_the_gpu_extra_installs_a_version_that_fits():
     pyproject = Path(__file__).resolve().parents[1] / "pyproject.toml"
     extra = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
-    (needed,) = (r for r in extra["optional-dependencies"]["gpu"] if re.match(r"vllm\W", r))
+    (needed,) = (r for r in extra["optional-dependencies"]["gpu"] if re.match(r"vllm[<>=]", r))
     bounds = [tuple(map(int, pair)) for pair in re.findall(r"(\d+)\.(\d+)", needed.split(";")[0])]
     assert bounds == list(VLLM)
 

@@ -80,6 +80,7 @@ def _say_estimate(options: opt.TrainOptions) -> None:
     """
     from azr_mini.estimate import GB, estimate
     from azr_mini.fit import Card, find_cards, machine_memory, require_fit
+    from azr_mini.licences import licence_in_words
     from azr_mini.presets import arrangement
     from azr_mini.report import estimate_table
     from azr_mini.shapes import find_shape
@@ -97,7 +98,7 @@ def _say_estimate(options: opt.TrainOptions) -> None:
     device = "cuda" if card or options.estimate and config.device != "cpu" else "cpu"
     found = estimate(config, shape, device, memory)
     say(estimate_table(f"Memory on a {'GPU' if device == 'cuda' else 'CPU'}, estimated", found))
-    say(f"base: {config.model}, licence: {shape.licence}")
+    say(f"base: {config.model}, licence: {licence_in_words(config.model)}")
     say(f"arrangement: {arrangement(config)}")
     if card or not options.estimate:
         require_fit(config, shape, card, machine_memory())
