@@ -65,6 +65,11 @@ def families() -> dict[str, Recipe]:
         ),
         "two": Recipe("A baseline for each role, shared by the task types.", (*compared, "role")),
         "one": Recipe("One baseline for everything.", (*compared, "global")),
+        "lora": Recipe(
+            "As live, but an adapter trains beside a base in 4 bits.",
+            ("--num-steps", "40", "--batch-size", "8", "--quantize", "nf4")
+            + ("--lora-rank", "16", "--learning-rate", "0.002"),
+        ),
     }
 
 

@@ -103,6 +103,13 @@ def test_the_kinds_that_are_compared_differ_in_nothing_but_the_baseline():
     assert len({replace(config, advantage="role") for config in configs.values()}) == 1
 
 
+def test_an_adapter_trains_as_all_weights_do_but_for_how_they_are_held():
+    whole, adapter = (config_of(RECIPES[f"{family}-0"].options) for family in ("live", "lora"))
+    assert (adapter.quantize, adapter.lora_rank) == ("nf4", 16)
+    held = {"quantize": None, "lora_rank": None, "learning_rate": whole.learning_rate}
+    assert replace(adapter, **held) == whole
+
+
 # ---- the reader
 
 
