@@ -5,20 +5,18 @@ that read the same input are one, weights are cast once a generation, and nothin
 gradient. Training keeps the model's own code; a test compares the two. N tokens, H hidden width.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear, silu
+from torch.nn.functional import silu
 
+from azr_mini.joined import join
 from azr_mini.models import ARCHITECTURES
 from azr_mini.packing import Packing, attend, packed_logits
 from azr_mini.policy import Policy
 
 COPIED_PARAMETERS = 10**9  # the weights of a larger model are not held twice
-# oneDNN's bfloat16 product has a price however small it is; for so few rows a float32 product of
-# the same rounded numbers costs a fraction of it
-FEW_ROWS, SMALL_MATRIX = 16, 2**20
 
 
 def forward_pass(policy: Policy) -> Callable[[Tensor, Tensor, Tensor | int, Packing], Tensor]:
@@ -55,7 +53,7 @@ class Decoder:
     def __init__(self, model, dtype: torch.dtype) -> None:
         self.dtype, self.body = dtype, model.model
         self.layers = [_Layer(layer, self.dtype) for layer in self.body.layers]
-        self.head = Joined([model.lm_head], self.dtype)
+        self.head = join([model.lm_head], self.dtype)
 
     def __call__(self, ids: Tensor, positions: Tensor, keep: Tensor | int, packing) -> Tensor:
         """Next-token logits after the packed tokens `keep`: (K, V); 0 keeps all. ids, positions:
@@ -77,11 +75,12 @@ class _Layer:
         self.norms = (layer.input_layernorm, layer.post_attention_layernorm)
         # Qwen3 normalises each head
         self.head_norms = (getattr(attention, "q_norm", None), getattr(attention, "k_norm", None))
-        self.inputs = Joined([attention.q_proj, attention.k_proj, attention.v_proj], dtype)
-        self.heads = [size // self.head_dim for size in self.inputs.sizes]  # of q, k and v
-        self.output = Joined([attention.o_proj], dtype)
-        self.up = Joined([mlp.gate_proj, mlp.up_proj], dtype)
-        self.down = Joined([mlp.down_proj], dtype)
+        projections = (attention.q_proj, attention.k_proj, attention.v_proj)
+        self.inputs = join(projections, dtype)
+        self.heads = [layer.out_features // self.head_dim for layer in projections]
+        self.output = join([attention.o_proj], dtype)
+        self.up = join([mlp.gate_proj, mlp.up_proj], dtype)
+        self.down = join([mlp.down_proj], dtype)
 
     def __call__(self, x: Tensor, cos: Tensor, sin: Tensor, number: int, packing) -> Tensor:
         """x: (N, H), cos and sin: (N, 1, D); returns (N, H)."""
@@ -100,34 +99,6 @@ class _Layer:
         x = x + self.output(mixed.flatten(1))
         gate, up = self.up(normalize(x, self.norms[1]).to(self.dtype)).chunk(2, dim=-1)
         return x + self.down(silu(gate) * up)
-
-
-class Joined:
-    """Linear layers that read the same input, as one: (N, inputs) to (N, sum of their outputs).
-
-    Layers that are more than a matrix (adapters, 4-bit weights) are called one by one.
-    """
-
-    def __init__(self, modules: Sequence[nn.Module], dtype: torch.dtype) -> None:
-        self.modules, self.dtype = modules, dtype
-        self.sizes = [module.out_features for module in modules]
-        self.weight = self.bias = self.exact = None
-        if all(type(module) is nn.Linear for module in modules):
-            weights = [module.weight for module in modules]
-            self.weight = (torch.cat(weights) if weights[1:] else weights[0]).to(dtype)
-            if modules[0].bias is not None:
-                self.bias = torch.cat([module.bias for module in modules]).to(dtype)
-            is_small = self.weight.device.type == "cpu" and self.weight.numel() < SMALL_MATRIX
-            if is_small and dtype is not torch.float32:
-                self.exact = (self.weight.float(), None if self.bias is None else self.bias.float())
-
-    def __call__(self, x: Tensor) -> Tensor:
-        if self.weight is None:
-            with torch.autocast(x.device.type, self.dtype, self.dtype is not torch.float32):
-                return torch.cat([module(x) for module in self.modules], dim=-1)
-        if self.exact is not None and len(x) <= FEW_ROWS:
-            return linear(x.float(), *self.exact).to(x.dtype)
-        return linear(x, self.weight, self.bias)
 
 
 def normalize(x: Tensor, norm: nn.Module) -> Tensor:

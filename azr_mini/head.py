@@ -20,18 +20,32 @@ def needs_chunks(positions: int, vocabulary: int) -> bool:
     return positions > LOGITS_CHUNK and positions * vocabulary > FEW_LOGITS
 
 
-def scores(logits: Tensor, predicted_by: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+def scores(
+    logits: Tensor, predicted_by: Tensor, targets: Tensor, entropy_gradient: bool = True
+) -> tuple[Tensor, Tensor]:
     """Log-probabilities of the tokens (T,) and entropies of the positions (K,), float32.
 
     logits: (K, V); predicted_by: (T,) the position before each token; targets: (T,) token ids.
     """
     log_p = torch.log_softmax(logits.float(), dim=-1)  # (K, V)
-    entropies = -(log_p.exp() * log_p).sum(dim=-1)  # (K,)
+    entropies = _entropies(log_p, entropy_gradient)
     return log_p.index_select(0, predicted_by).gather(1, targets[:, None])[:, 0], entropies
 
 
+def _entropies(log_p: Tensor, gradient: bool) -> Tensor:
+    """(K,) from (K, V). Without a gradient nothing is kept for one: what a backward pass that never
+    comes would need stays as long as the log-probabilities do.
+    """
+    log_p = log_p if gradient else log_p.detach()
+    return -(log_p.exp() * log_p).sum(dim=-1)
+
+
 def chunked_scores(
-    hidden: Tensor, head: Callable[[Tensor], Tensor], predicted_by: Tensor, targets: Tensor
+    hidden: Tensor,
+    head: Callable[[Tensor], Tensor],
+    predicted_by: Tensor,
+    targets: Tensor,
+    entropy_gradient: bool = True,
 ) -> tuple[Tensor, Tensor]:
     """`scores` of head(hidden), without the logits of more than LOGITS_CHUNK positions at a time.
 
@@ -47,6 +61,7 @@ def chunked_scores(
             chunk,
             predicted_by[tokens] - number * LOGITS_CHUNK,
             targets[tokens],
+            entropy_gradient,
             use_reentrant=False,
             preserve_rng_state=False,  # nothing here is random
         )
@@ -55,7 +70,9 @@ def chunked_scores(
     return torch.cat(logprobs)[order.argsort()], torch.cat(entropies)
 
 
-def _few_scores(logits: Tensor, predicted_by: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+def _few_scores(
+    logits: Tensor, predicted_by: Tensor, targets: Tensor, entropy_gradient: bool
+) -> tuple[Tensor, Tensor]:
     """As `scores`, but no row of log-probabilities is copied for each token that it predicts."""
     log_p = torch.log_softmax(logits.float(), dim=-1)
-    return log_p[predicted_by, targets], -(log_p.exp() * log_p).sum(dim=-1)
+    return log_p[predicted_by, targets], _entropies(log_p, entropy_gradient)

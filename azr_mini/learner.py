@@ -118,7 +118,9 @@ def gradient(
     trained parameter; the log-probabilities (B, C); and its sums for the metrics. Changes nothing.
     """
     # each (B, C)
-    logprobs, entropies, mask = policy.logprobs(batch.prompt_ids, batch.completion_ids)
+    logprobs, entropies, mask = policy.logprobs(
+        batch.prompt_ids, batch.completion_ids, entropy_gradient=bool(config.entropy_coef)
+    )
     sampled = _sampled_logprobs(batch.rollouts, logprobs)
     sums, old_logprobs, ref_logprobs = {}, batch.old_logprobs, batch.ref_logprobs
     if old_logprobs is None:

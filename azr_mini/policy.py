@@ -116,19 +116,23 @@ class Policy:
         )
 
     def logprobs(
-        self, prompt_ids: Sequence[Sequence[int]], completion_ids: Sequence[Sequence[int]]
+        self,
+        prompt_ids: Sequence[Sequence[int]],
+        completion_ids: Sequence[Sequence[int]],
+        entropy_gradient: bool = True,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Log-probabilities and entropies of every completion token at temperature 1, and the mask.
 
         Returns three (B, C), right-padded with 0: float32, float32, bool. The mask is built from
-        lengths, never from `ids != pad`: pad may equal EOS, and EOS must be learned.
+        lengths, never from `ids != pad`: pad may equal EOS, and EOS must be learned. Entropies
+        without a gradient save memory.
         """
         prompts, completions = [*map(list, prompt_ids)], [*map(list, completion_ids)]
         batch = pack(prompts, completions, self.pair_cost, self.dtype, self.device)
         targets = torch.tensor(
             [i for row in completions for i in row], dtype=torch.long, device=self.device
         )
-        log_p, entropies = self._scores(batch, targets)
+        log_p, entropies = self._scores(batch, targets, entropy_gradient)
 
         lengths = torch.tensor([*map(len, completions)], device=self.device)
         mask = torch.arange(int(lengths.max()), device=self.device) < lengths[:, None]  # (B, C)
@@ -139,7 +143,9 @@ class Policy:
             mask,
         )
 
-    def _scores(self, batch: PackedBatch, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def _scores(
+        self, batch: PackedBatch, targets: Tensor, entropy_gradient: bool
+    ) -> tuple[Tensor, Tensor]:
         """Log-probabilities of the targets (T,) and entropies of the positions kept (K,)."""
         base, packed = self.base, (batch.ids, batch.positions)
         config = base.config.get_text_config()
@@ -148,9 +154,9 @@ class Policy:
             if many and config.model_type in ARCHITECTURES:
                 hidden = packed_hidden(base, *packed, batch.packing).index_select(0, batch.keep)
                 head = base.get_output_embeddings()
-                return chunked_scores(hidden, head, batch.predicted_by, targets)
+                return chunked_scores(hidden, head, batch.predicted_by, targets, entropy_gradient)
             logits = packed_logits(self.model, *packed, batch.keep, batch.packing)
-        return scores(logits, batch.predicted_by, targets)
+        return scores(logits, batch.predicted_by, targets, entropy_gradient)
 
     def micro_batches(
         self,

@@ -4,7 +4,8 @@ import pytest
 import torch
 from tiny_models import tiny_model, tiny_policy
 
-from azr_mini.decoding import FEW_ROWS, Decoder, Joined, forward_pass
+from azr_mini.decoding import Decoder, forward_pass
+from azr_mini.joined import FEW_ROWS, Adapted, Joined, OneByOne, join
 from azr_mini.packing import pack, packed_logits
 from azr_mini.policy import Policy
 
@@ -123,3 +124,74 @@ def test_a_model_too_large_to_be_held_twice_keeps_its_own_pass(monkeypatch):
     monkeypatch.setattr("azr_mini.decoding.COPIED_PARAMETERS", 1000)
     policy = Policy(tiny_model(), tiny_policy().tokenizer)
     assert not isinstance(forward_pass(policy), Decoder)
+
+
+def in_four_bits(policy, rank=4):
+    """The policy with its layers in NF4 and an adapter that is no longer new."""
+    pytest.importorskip("bitsandbytes")
+    from bitsandbytes.nn import Linear4bit, Params4bit
+
+    from azr_mini.adapters import add_adapter
+
+    torch.manual_seed(0)
+    for name, layer in list(policy.model.named_modules()):
+        if isinstance(layer, torch.nn.Linear) and ".layers." in name:
+            kind = {"compress_statistics": True, "quant_type": "nf4"}
+            has_bias = layer.bias is not None
+            packed = Linear4bit(layer.in_features, layer.out_features, has_bias, **kind)
+            packed.weight = Params4bit(layer.weight.data, requires_grad=False, **kind).to("cpu")
+            packed.bias, packed.support_avx512bf16_for_cpu = layer.bias, False
+            policy.model.set_submodule(name, packed)
+    policy.model.is_loaded_in_4bit = True
+    adapted = Policy(add_adapter(policy.model, rank), policy.tokenizer)
+    with torch.no_grad():
+        for name, parameter in adapted.model.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(std=0.1)
+    return adapted
+
+
+def parts_of(decoder):
+    """The joined layers of a decoder."""
+    return [
+        part
+        for layer in decoder.layers
+        for part in (layer.inputs, layer.output, layer.up, layer.down)
+    ]
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_layers_in_four_bits_with_an_adapter_are_computed_without_their_own_code(architecture):
+    policy = in_four_bits(tiny_policy(architecture))
+    batch, decoder = batch_for(policy), forward_pass(policy)
+    assert all(isinstance(part, Adapted) for part in parts_of(decoder))
+    own, ours = both(policy, batch, decoder)
+    torch.testing.assert_close(ours, own, rtol=1e-4, atol=1e-4)
+    with policy.model.disable_adapter():
+        own, base = both(policy, batch, forward_pass(policy))
+    torch.testing.assert_close(base, own, rtol=1e-4, atol=1e-4)
+    assert (ours - base).abs().max() > 0.1
+
+
+def test_what_is_more_than_a_matrix_and_an_adapter_is_left_to_its_own_code():
+    policy = in_four_bits(tiny_policy("qwen2"))
+    layers = policy.base.model.layers
+    plain = torch.nn.Linear(64, 64)
+    mixed = [layers[0].self_attn.q_proj, plain]
+    assert isinstance(join(mixed, torch.float32), OneByOne)
+    assert isinstance(join([torch.nn.Identity()], torch.float32), OneByOne)
+    policy.model.add_adapter("second", policy.model.peft_config["default"])
+    policy.model.base_model.set_adapter(["default", "second"])
+    decoder = forward_pass(policy)
+    assert all(isinstance(part, OneByOne) for part in parts_of(decoder))
+    own, ours = both(policy, batch_for(policy), decoder)
+    torch.testing.assert_close(ours, own, rtol=1e-4, atol=1e-4)
+
+
+def test_a_bias_beside_layers_without_one_is_added_where_it_belongs():
+    torch.manual_seed(0)
+    layers = [torch.nn.Linear(8, 4, bias=has) for has in (True, False)]
+    x = torch.randn(3, 8)
+    with torch.no_grad():
+        joined = Adapted(layers, torch.float32)(x)
+        torch.testing.assert_close(joined, torch.cat([layer(x) for layer in layers], -1))

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from live_memory import LiveMemory
 from test_policy import rows_that_share_prompts
 from tiny_models import tiny_policy
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -112,3 +113,31 @@ def test_an_architecture_whose_logits_are_more_than_its_head_stays_whole(chunked
         found = policy.logprobs([ids[:3]], [ids[3:]])[0][0]
         expected = model(torch.tensor([ids])).logits[0, 2:-1].log_softmax(-1)
     torch.testing.assert_close(found, expected[range(40), ids[3:]], atol=1e-5, rtol=1e-5)
+
+
+def peak_of_backward(policy, rows, entropy_gradient):
+    """Bytes at most alive in a forward and backward pass beyond what was; entropies are looked at
+    afterwards, as the learner does.
+    """
+    with LiveMemory() as memory:
+        logprobs, entropies, _ = policy.logprobs(*rows, entropy_gradient=entropy_gradient)
+        torch.autograd.grad(logprobs.sum(), policy.parameters())
+        assert entropies.sum() > 0
+    return memory.peak
+
+
+def test_entropies_that_nobody_learns_from_keep_no_logits(chunked):
+    """What a chunk computes again for their gradient would stay: nothing ever asks for it."""
+    policy, rows = tiny_policy(vocab_size=4096), rows_that_share_prompts(seed=13, prompts=8)
+    chunks = sum(map(len, rows[1])) // CHUNK
+    logits = 4 * CHUNK * 4096  # bytes of a chunk
+    kept = peak_of_backward(policy, rows, True) - peak_of_backward(policy, rows, False)
+    assert kept > chunks * logits
+
+
+def test_entropies_are_the_same_without_a_gradient():
+    rows = rows_that_share_prompts(seed=14)
+    with_gradient = tiny_policy().logprobs(*rows)
+    without = tiny_policy().logprobs(*rows, entropy_gradient=False)
+    assert all(torch.equal(a, b) for a, b in zip(with_gradient, without, strict=True))
+    assert with_gradient[1].requires_grad and not without[1].requires_grad

@@ -20,6 +20,7 @@ LAYERS = [
     ["rewards", "buffer", "validate", "behaviour", "metrics"],
     ["packing", "models", "head", "recompute", "loss_scale", "adapters", "templates"],
     ["policy"],
+    ["joined"],
     ["decoding", "cores"],
     ["running"],
     ["sampler"],
@@ -52,7 +53,7 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 TORCH = {
     "policy", "models", "packing", "decoding", "cores", "running", "sampler", "sampler_vllm",
     "samplers", "trr", "learner", "train", "runs", "nano", "head", "recompute", "loss_scale",
-    "micro_batches",
+    "micro_batches", "joined",
 }  # fmt: skip
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
 
