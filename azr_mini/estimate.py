@@ -1,8 +1,8 @@
 """How much memory a run will need, by arithmetic: before anything is loaded.
 
 Sampling and learning take turns, so the peak is the larger of two sums. Lengths are taken as the
-longest that the configuration allows, so that a run needs this much or less. Nothing here was
-measured on a GPU; tests compare each part with what tiny models really hold.
+longest that the configuration allows, so that a run needs this much or less. Tests compare each
+part with what tiny models really hold, docs/gpu.md the whole with a GPU.
 """
 
 from dataclasses import dataclass

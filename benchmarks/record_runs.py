@@ -275,7 +275,8 @@ Drawn by `python benchmarks/record_runs.py` from what lies in
 
 {chr(10).join(kinds)}
 
-The options are those of `python -m azr_mini train`; everything else has its default.
+The options are those of `python -m azr_mini train`; everything else has its default. Minutes are
+upper bounds: other programs may have run on the machine.
 
 {chr(10).join(rows)}
 
