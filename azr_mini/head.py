@@ -29,7 +29,7 @@ def scores(
     """
     log_p = torch.log_softmax(logits.float(), dim=-1)  # (K, V)
     entropies = _entropies(log_p, entropy_gradient)
-    return log_p.index_select(0, predicted_by).gather(1, targets[:, None])[:, 0], entropies
+    return log_p[predicted_by, targets], entropies
 
 
 def _entropies(log_p: Tensor, gradient: bool) -> Tensor:
@@ -57,7 +57,7 @@ def chunked_scores(
     logprobs, entropies = [], []
     for number, (chunk, tokens) in enumerate(zip(chunks, order.split(sizes), strict=True)):
         found = checkpoint(
-            lambda *arguments: _few_scores(head(arguments[0]), *arguments[1:]),
+            lambda *arguments: scores(head(arguments[0]), *arguments[1:]),
             chunk,
             predicted_by[tokens] - number * LOGITS_CHUNK,
             targets[tokens],
@@ -68,11 +68,3 @@ def chunked_scores(
         logprobs.append(found[0])
         entropies.append(found[1])
     return torch.cat(logprobs)[order.argsort()], torch.cat(entropies)
-
-
-def _few_scores(
-    logits: Tensor, predicted_by: Tensor, targets: Tensor, entropy_gradient: bool
-) -> tuple[Tensor, Tensor]:
-    """As `scores`, but no row of log-probabilities is copied for each token that it predicts."""
-    log_p = torch.log_softmax(logits.float(), dim=-1)
-    return log_p[predicted_by, targets], _entropies(log_p, entropy_gradient)
