@@ -107,7 +107,12 @@ def _no_progress_bar() -> Iterator[None]:
 
 
 def quiet_transformers() -> None:
-    """Switches off the bars that transformers shows for each file."""
+    """Switches off the bars that transformers shows for each file, and the warning of bitsandbytes
+    on a CPU that a faster kernel could be downloaded.
+    """
+    import logging as python_logging
+
     from transformers.utils import logging
 
     logging.disable_progress_bar()
+    python_logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(python_logging.ERROR)
