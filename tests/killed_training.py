@@ -27,8 +27,9 @@ from tiny_models import tiny_policy
 
 import azr_mini.commands.train as command
 import azr_mini.runs
+import azr_mini.samplers
 import azr_mini.sandbox
-import azr_mini.train
+import azr_mini.train  # before the forks: what interrupts a child must not interrupt an import
 from azr_mini.__main__ import main
 from azr_mini.policy import Policy
 from azr_mini.sampler import Sampler
@@ -133,7 +134,7 @@ def start(folder: Path, options: list[str], kill_in_write: int = 0) -> tuple[int
         os.dup2(os.open(folder.with_suffix(".log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND), 1)
         os.dup2(1, 2)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        azr_mini.train.Sampler = Inventive
+        azr_mini.samplers.Sampler = Inventive
         azr_mini.sandbox.Executor = partial(azr_mini.sandbox.Executor, workers=1)
         command._print_results = lambda run: None  # seconds of figures
         if kill_in_write:

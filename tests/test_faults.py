@@ -32,6 +32,7 @@ from azr_mini.commands.train import _self_play
 from azr_mini.config import Config
 from azr_mini.learner import MAX_SKIPPED, NonFiniteError, update
 from azr_mini.runs import Run
+from azr_mini.sampler import Sampler
 from azr_mini.sandbox import Executor, Job
 from azr_mini.tasks import Role
 from azr_mini.train import TrainState, train
@@ -481,10 +482,10 @@ def test_ctrl_c_in_the_middle_of_an_update_never_saves_half_of_it(
         patch.setattr("azr_mini.train.task_relative_advantages", None)
         patch.setitem(train.__kwdefaults__, "advantages", every_rollout_pulls)
         if signals == 1:
-            assert not _self_play(run, state, executor, pulled)
+            assert not _self_play(run, state, executor, pulled, Sampler(state.policy))
         else:
             with pytest.raises(KeyboardInterrupt):
-                _self_play(run, state, executor, pulled)
+                _self_play(run, state, executor, pulled, Sampler(state.policy))
     assert Run.open(run.folder).step == (3 if signals == 1 else 2)
     go_on(run.folder, executor)
     assert_same_run(whole, run.folder)
@@ -581,10 +582,10 @@ def test_the_count_survives_a_resume(tmp_path, config, executor, monkeypatch):
             run.rewind()
             stops = stops[1:]
 
-    def poisoned(state, rollouts, config):
+    def poisoned(state, rollouts, config, **options):
         if state.step >= 1:
             rollouts = [replace(rollouts[0], advantage=math.nan), *rollouts[1:]]
-        return learner.update(state, rollouts, config)
+        return learner.update(state, rollouts, config, **options)
 
     monkeypatch.setattr(loop, "update", poisoned)
     unbroken = ends_at(tmp_path / "whole", [])
