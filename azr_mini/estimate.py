@@ -1,8 +1,9 @@
 """How much memory a run will need, by arithmetic: before anything is loaded.
 
-Sampling and learning take turns, so the peak is the larger of two sums. Lengths are taken as the
-longest that the configuration allows, so that a run needs this much or less. Tests compare each
-part with what tiny models really hold, docs/gpu.md the whole with a GPU.
+Sampling and learning take turns, so the peak is the larger of two sums; of sampling the moment
+that takes most counts. Lengths are taken as the longest that the configuration allows, so that a
+run needs this much or less. Tests compare each part with what tiny models really hold, docs/gpu.md
+the whole with a GPU.
 """
 
 from dataclasses import dataclass
@@ -17,18 +18,18 @@ from azr_mini.held_memory import (
 )
 from azr_mini.shapes import Shape
 from azr_mini.working_memory import (
-    key_value_bytes,
     learning_activations,
     learning_logits,
-    sampling_activations,
-    sampling_logits,
+    sampling_moment,
 )
 
 GB = 10**9
-# Assumptions until measured: the CUDA context with its libraries; what a caching allocator cannot
-# give to the next tensor; vLLM's own workspace and graphs (its weights, keys and values leave the
-# GPU while the learner works, by its sleep mode)
-CUDA_CONTEXT, FRAGMENTED_SHARE, VLLM_WORKSPACE = GB * 3 // 4, 0.05, 2 * GB
+# The CUDA context with its libraries, and what a caching allocator holds but cannot give to the
+# next tensor: chosen by what an H200 held beyond its tensors (docs/gpu.md)
+CUDA_CONTEXT, FRAGMENTS, FRAGMENTED_SHARE = GB * 85 // 100, GB * 35 // 100, 0.03
+# vLLM's own workspace and graphs, an assumption until measured (its weights, keys and values leave
+# the GPU while the learner works, by its sleep mode)
+VLLM_WORKSPACE = 2 * GB
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,8 @@ def estimate(
     trained = trained_parameters(config, shape)
     adapter = FLOAT * trained if config.lora_rank else 0
     reference = 0 if config.lora_rank else weights  # the frozen copy that the KL is taken to
-    store = key_value_bytes(config, shape, width)
-    if memory and config.sampler == "vllm":
-        store = min(store, int(max(0, memory - weights) // 4))
+    most = int(max(0, memory - weights) // 4) if memory else None
+    moment = sampling_moment(config, shape, width, device, most)
     copy = sampler_weight_bytes(config, shape, width)
     others = VLLM_WORKSPACE if config.sampler == "vllm" else 0
     parts = [
@@ -89,17 +89,13 @@ def estimate(
         Part("gradients (sum and newest)", 0, 2 * FLOAT * trained),
         Part("frozen copy of the base", reference, reference),
         Part("sampler's copy of the weights", copy, 0),
-        Part("keys and values", store, 0),
+        Part("keys and values", moment.keys_values, 0),
         Part("vLLM's own (assumed)", others, others),
-        Part("logits", *(f(config, shape, width) for f in (sampling_logits, learning_logits))),
-        Part(
-            "activations",
-            sampling_activations(config, shape, width, device),
-            learning_activations(config, shape, width, device),
-        ),
+        Part("logits", moment.logits, learning_logits(config, shape, width)),
+        Part("activations", moment.activations, learning_activations(config, shape, width, device)),
     ]
     if device != "cpu":
         ours = [sum(getattr(part, side) for part in parts) for side in ("sampling", "learning")]
-        reserve = [CUDA_CONTEXT + int(FRAGMENTED_SHARE * size) for size in ours]
-        parts.append(Part("CUDA and fragments (assumed)", *reserve))
+        reserve = [CUDA_CONTEXT + FRAGMENTS + int(FRAGMENTED_SHARE * size) for size in ours]
+        parts.append(Part("CUDA and fragments", *reserve))
     return Estimate(tuple(parts))

@@ -58,8 +58,32 @@ def sampler_weight_bytes(config: Config, shape: Shape, width: int) -> int:
     if config.sampler == "vllm":
         held = replace(config, quantize=config.sampler_quantize, lora_rank=config.lora_rank or 1)
         return weight_bytes(held, shape, "cuda")
-    # the layers of a small model without adapter are cast and joined for each generation
-    if config.lora_rank or shape.parameters > COPIED_PARAMETERS:
+    if config.lora_rank:
+        return shape.layers * _adapted_layer_bytes(config, shape, width)
+    # the layers of a small model are cast and joined for each generation
+    if shape.parameters > COPIED_PARAMETERS:
         return 0
     embedding = 0 if shape.tied_head else shape.vocabulary * shape.hidden
     return width * (shape.parameters - embedding)
+
+
+def _adapted_layer_bytes(config: Config, shape: Shape, width: int) -> int:
+    """What `joined.Adapted` holds of a decoder layer: its adapters, cast, those of layers that read
+    the same input as two matrices; biases; of NF4 the scales, taken out of their own 8 bits.
+    """
+    numbers = scales = 0
+    for inputs, outputs in joined_matrices(shape):
+        ranks = config.lora_rank * len(outputs)
+        numbers += ranks * (inputs + sum(outputs))
+        scales += sum(-(-inputs * size // NF4_BLOCK) for size in outputs)
+    if shape.architecture == "qwen2":
+        numbers += shape.queries + 2 * shape.keys
+    return width * numbers + (FLOAT * scales if config.quantize else 0)
+
+
+def joined_matrices(shape: Shape) -> list[tuple[int, tuple[int, ...]]]:
+    """(inputs, outputs of each) of the linear layers that read the same input, as `decoding` joins
+    them: q, k and v; o; gate and up; down.
+    """
+    (hidden, q), (_, k), (_, v), (queries, o), (_, gate), (_, up), (inner, down) = shape.matrices
+    return [(hidden, (q, k, v)), (queries, (o,)), (hidden, (gate, up)), (inner, (down,))]

@@ -4,8 +4,10 @@ Bytes, by arithmetic; tests compare with the tensors that tiny models really mak
 longest that the configuration allows. Width: bytes of a number in the forward pass.
 """
 
+from dataclasses import dataclass
+
 from azr_mini.config import Config
-from azr_mini.held_memory import FLOAT, layer_adapter_parameters
+from azr_mini.held_memory import FLOAT, joined_matrices, layer_adapter_parameters
 from azr_mini.shapes import Shape
 
 # as in the modules that use them, which need torch; a test compares
@@ -16,21 +18,65 @@ PREFILL_TOKENS, STEPS_BETWEEN_REBUILDS = 16_384, 16
 # ---- sampling -----------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Moment:
+    """Bytes at one moment of sampling."""
+
+    keys_values: int
+    logits: int
+    activations: int
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.keys_values + self.logits + self.activations
+
+
+def sampling_moment(
+    config: Config, shape: Shape, width: int, device: str, most: int | None = None
+) -> Moment:
+    """The moment that takes most: when the prompts enter, or when every row is at its longest.
+
+    most: bytes that the keys and values are held to, as vLLM holds its own.
+    """
+    passing = prefill_activations(config, shape, width, device)
+    logits, step = sampling_logits(config, shape, width), workspace(config, shape, width)
+    full = key_value_bytes(config, shape, width)
+    if config.sampler == "vllm":  # its batches mix both
+        return Moment(full if most is None else min(full, most), logits, passing)
+    entered = full if enters_in_waves(config) else entered_key_value_bytes(config, shape, width)
+    return max(Moment(entered, 0, passing), Moment(full, logits, step), key=lambda m: m.total)
+
+
+def enters_in_waves(config: Config) -> bool:
+    """Whether attempts have to wait until others have ended."""
+    return 3 * config.batch_size * config.num_attempts > config.max_batch
+
+
 def key_value_bytes(config: Config, shape: Shape, width: int) -> int:
-    """Bytes of the keys and values while sampling; of the torch sampler with the pair of tensors
-    that it moves when the store grows.
+    """Bytes of the keys and values at the end of sampling; of the torch sampler with the pair of
+    tensors that it moves when the store grows.
     """
     prompt, new = config.max_prompt_tokens, config.max_new_tokens
+    if config.sampler == "vllm":
+        rows = min(config.max_batch, 3 * config.batch_size * config.num_attempts)
+        return 2 * width * shape.layers * shape.keys * rows * (prompt + new)
+    return 2 * width * (shape.layers + 1) * shape.keys * _most_slots(config, new)
+
+
+def entered_key_value_bytes(config: Config, shape: Shape, width: int) -> int:
+    """Bytes of the torch sampler's keys and values when all prompts have entered."""
+    return 2 * width * shape.layers * shape.keys * _most_slots(config, 1)
+
+
+def _most_slots(config: Config, new: int) -> int:
     proposals = min(config.max_batch, 3 * config.batch_size)
     rows = min(config.max_batch, 3 * config.batch_size * config.num_attempts)
-    if config.sampler == "vllm":
-        return 2 * width * shape.layers * shape.keys * max(proposals, rows) * (prompt + new)
-    waves = 3 * config.batch_size * config.num_attempts > config.max_batch
-    slots = max(
+    prompt, waves = config.max_prompt_tokens, enters_in_waves(config)
+    return max(
         store_slots(proposals, 1, prompt, new),
         store_slots(rows, config.num_attempts, prompt, new, waves),
     )
-    return 2 * width * (shape.layers + 1) * shape.keys * slots
 
 
 def store_slots(rows: int, num_attempts: int, prompt: int, new: int, waves: bool = False) -> int:
@@ -72,7 +118,7 @@ def sampling_logits(config: Config, shape: Shape, width: int) -> int:
     return rows * shape.vocabulary * copies
 
 
-def sampling_activations(config: Config, shape: Shape, width: int, device: str) -> int:
+def prefill_activations(config: Config, shape: Shape, width: int, device: str) -> int:
     """Bytes of one decoder layer over the prompts that enter at once."""
     prompts = min(3 * config.batch_size, -(-PREFILL_TOKENS // config.max_prompt_tokens))
     tokens = prompts * config.max_prompt_tokens
@@ -80,7 +126,7 @@ def sampling_activations(config: Config, shape: Shape, width: int, device: str) 
     masks = config.max_prompt_tokens**2
     if device == "cpu":  # heads that share keys become rows of the mask
         masks *= prompts * shape.heads // shape.key_value_heads
-    return width * (tokens * per_token + masks) + workspace(config, shape)
+    return width * (tokens * per_token + masks) + workspace(config, shape, width)
 
 
 # ---- learning -----------------------------------------------------------------------------------
@@ -108,7 +154,9 @@ def learning_activations(config: Config, shape: Shape, width: int, device: str) 
     tokens = learner_tokens(config)
     layer = layer_activations(config, shape, width, device, tokens, tokens)
     stream = tokens * shape.hidden * (width if config.lora_rank and device != "cpu" else FLOAT)
-    passing = 2 * stream + 2 * tokens * shape.intermediate * width + workspace(config, shape)
+    passing = (
+        2 * stream + 2 * tokens * shape.intermediate * width + one_matrix(config, shape, width)
+    )
     if config.gradient_checkpointing:
         waiting, passing = shape.layers * stream, passing + layer
     else:
@@ -147,6 +195,13 @@ def layer_activations(
     return tokens * per_token + weights + mask
 
 
-def workspace(config: Config, shape: Shape) -> int:
-    """Bytes of the largest matrix as it is taken out of 4 bits."""
-    return 2 * max(a * b for a, b in shape.matrices) if config.quantize else 0
+def one_matrix(config: Config, shape: Shape, width: int) -> int:
+    """Bytes of the largest matrix as the learner takes it out of 4 bits."""
+    return width * max(a * b for a, b in shape.matrices) if config.quantize else 0
+
+
+def workspace(config: Config, shape: Shape, width: int) -> int:
+    """Bytes of the largest matrices that the sampler takes out of 4 bits together."""
+    if not config.quantize:
+        return 0
+    return width * max(inputs * sum(outputs) for inputs, outputs in joined_matrices(shape))

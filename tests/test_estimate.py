@@ -274,7 +274,47 @@ def test_what_a_generation_casts_is_counted():
     real = sum(j.weight.nbytes + (0 if j.bias is None else j.bias.nbytes) for j in joined)
     counted = held_memory.sampler_weight_bytes(config, shape, 2)
     assert real <= counted <= 1.1 * real
-    assert held_memory.sampler_weight_bytes(replace(config, lora_rank=4), shape, 2) == 0
+
+
+@pytest.mark.parametrize("way", [WAYS["adapter"], WAYS["4 bits"]], ids=["adapter", "4 bits"])
+@architectures
+def test_what_a_generation_with_an_adapter_holds_is_counted_to_the_byte(folders, architecture, way):
+    folder, shape = folders[architecture]
+    policy = loaded(folder, "bfloat16", **way)
+    theirs = {p.untyped_storage().data_ptr() for p in policy.model.parameters()}
+    decoder = decoding.forward_pass(policy)
+    kept = {}
+    for layer in decoder.layers:
+        for joined in (layer.inputs, layer.output, layer.up, layer.down):
+            scales = [state.absmax for _, state in joined.packed]
+            for tensor in (*joined.weights, *joined.adapter, *scales, joined.bias):
+                if tensor is not None and tensor.untyped_storage().data_ptr() not in theirs:
+                    kept[tensor.data_ptr()] = tensor.nbytes
+    config = Config(dtype="bfloat16", **way)
+    assert held_memory.sampler_weight_bytes(config, shape, 2) == sum(kept.values())
+
+
+@pytest.mark.parametrize(("prompt", "new"), [(400, 8), (20, 120)], ids=["prompts", "last steps"])
+@pytest.mark.parametrize("way", [WAYS["adapter"], WAYS["4 bits"]], ids=["adapter", "4 bits"])
+@architectures
+def test_a_generation_takes_what_is_estimated(folders, architecture, way, prompt, new):
+    """Whether its peak is when the prompts enter or in the last steps."""
+    folder, shape = folders[architecture]
+    policy = loaded(folder, "bfloat16", **way)
+    policy.stop_ids = (-1,)
+    config = Config(
+        dtype="bfloat16", batch_size=4, num_attempts=8, max_prompt_tokens=prompt,
+        max_new_tokens=new, **way,
+    )  # fmt: skip
+    prompts = [[5 + i] * prompt for i in range(12)]
+    with LiveMemory() as live:
+        sampler.Sampler(policy).generate(
+            prompts, seeds=range(12), num_completions=8, max_new_tokens=new
+        )
+    moment = working_memory.sampling_moment(config, shape, 2, "cpu")
+    estimated = moment.total + held_memory.sampler_weight_bytes(config, shape, 2)
+    assert (moment.logits == 0) == (prompt > new)
+    assert estimated == pytest.approx(live.peak, rel=0.15)
 
 
 def test_vllm_holds_a_base_of_its_own_and_sleeps_while_the_learner_works():

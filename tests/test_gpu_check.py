@@ -16,15 +16,16 @@ from live_memory import LiveMemory
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from azr_mini import work  # noqa: E402
 from azr_mini.held_memory import nf4_bytes  # noqa: E402
 from azr_mini.shapes import Shape  # noqa: E402
+from azr_mini.work import Work  # noqa: E402
 from benchmarks import gpu_check  # noqa: E402
-from benchmarks.gpu import build, counts, gradients, measure, rows, trl_row  # noqa: E402
+from benchmarks.gpu import build, gradients, measure, rows, trl_row  # noqa: E402
 from benchmarks.gpu.build import TINY_SHAPE, Sizes  # noqa: E402
-from benchmarks.gpu.counts import Work  # noqa: E402
 from benchmarks.gpu.lines import LINES  # noqa: E402
 from benchmarks.gpu.rows import ROWS, Outcome, found_by, in_its_own_process, measured  # noqa: E402
-from benchmarks.gpu.shapes import compared, entries_of, estimated, held  # noqa: E402
+from benchmarks.gpu.shapes import compared, entries_of, estimate_again, estimated, held  # noqa: E402
 from benchmarks.gpu.table import page, table  # noqa: E402
 
 TINY = Sizes.small("cpu")
@@ -37,19 +38,19 @@ CARD = {"name": "NVIDIA H200", "capability": "9.0", "memory": 150 * 10**9, "cuda
 
 def test_work_is_counted_by_hand():
     # the prompt has 1 + 2 + 3 pairs, the first of two written tokens sees 4, a last one is no input
-    assert counts.work_of([(3, [2, 1])]) == Work(tokens=4, pairs=10, scored=2)
-    assert counts.work_of([(3, [2]), (3, [1])]) == Work(tokens=7, pairs=16, scored=3)
+    assert work.work_of([(3, [2, 1])]) == Work(tokens=4, pairs=10, scored=2)
+    assert work.work_of([(3, [2]), (3, [1])]) == Work(tokens=7, pairs=16, scored=3)
 
 
 def test_operations_are_counted_by_hand():
-    forward = counts.forward_flops(SMALL, Work(4, 10, 2), rank=2)
+    forward = work.forward_flops(SMALL, Work(4, 10, 2), rank=2)
     assert forward == {
         "matrices": 2 * 4 * 144,
         "adapter": 2 * 4 * 2 * (8 + 6 + 6 + 8 + 3 * 12),
         "attention": 2 * (2 * 10 * 4),  # scores and values, four wide
         "head": 2 * 2 * 10 * 4,
     }
-    assert counts.update_flops(SMALL, Work(4, 10, 2), 2) == 2 * 1152 + 3 * 1024 + 3 * 160 + 2 * 160
+    assert work.update_flops(SMALL, Work(4, 10, 2), 2) == 2 * 1152 + 3 * 1024 + 3 * 160 + 2 * 160
 
 
 @pytest.mark.parametrize("attempts", [1, 3])
@@ -59,9 +60,9 @@ def test_operations_of_matrices_are_those_that_torch_counts(attempts):
     policy = build.random_policy(TINY_SHAPE, TINY.config(), torch.float32, quantize=False)
     rollouts = build.random_rollouts(384, "solve", 2, attempts, 12, 6)
     state = SimpleNamespace(policy=policy, micro_batch_tokens=1000)
-    work = counts.work_of(entries_of(state, rollouts))
-    forward = counts.forward_flops(TINY_SHAPE, work, rank=16)
-    assert work.tokens == (2 * (12 + 3 * 5) if attempts == 3 else 2 * 17)
+    asked = work.work_of(entries_of(state, rollouts))
+    forward = work.forward_flops(TINY_SHAPE, asked, rank=16)
+    assert asked.tokens == (2 * (12 + 3 * 5) if attempts == 3 else 2 * 17)
 
     def products(backward):
         with FlopCounterMode(display=False) as counter:
@@ -74,28 +75,28 @@ def test_operations_of_matrices_are_those_that_torch_counts(attempts):
 
     assert products(False) == sum(forward[kind] for kind in ("matrices", "adapter", "head"))
     # what the first layer reads is the embedding, to which no gradient goes
-    unasked = 2 * work.tokens * (64 * (64 + 32 + 32) + 3 * 64 * 16)
-    both = counts.update_flops(TINY_SHAPE, replace(work, pairs=0), rank=16)
+    unasked = 2 * asked.tokens * (64 * (64 + 32 + 32) + 3 * 64 * 16)
+    both = work.update_flops(TINY_SHAPE, replace(asked, pairs=0), rank=16)
     assert products(True) == both - unasked
 
 
 def test_bytes_of_a_generation_are_counted_by_hand():
     sizes = (16, 8, 8, 16, 32, 32, 32)
     weights = sum(map(nf4_bytes, sizes)) + 4 * 2 * 64 + 2 * 10 * 4
-    assert counts.weight_bytes_read(SMALL, rank=2) == weights
+    assert work.weight_bytes_read(SMALL, rank=2) == weights
     token = 2 * 2 * 2  # key and value, two wide, two bytes
     # 3 completions of 2 prompts of 5: after the first token two steps, which read 1 and 2 written
-    read = counts.generation_bytes(SMALL, 2, prompts=2, attempts=3, prompt=5, new=3)
+    read = work.generation_bytes(SMALL, 2, prompts=2, attempts=3, prompt=5, new=3)
     assert read == 2 * weights + token * (2 * 2 * 5 + 6 * (1 + 2))
-    twice = counts.generation_bytes(SMALL, 2, 2, 3, 5, 3, waves=2)
+    twice = work.generation_bytes(SMALL, 2, 2, 3, 5, 3, waves=2)
     assert twice == read + 2 * weights
 
 
 def test_cards_are_known_by_their_whole_name():
-    assert counts.peaks_of("NVIDIA H200") == (989e12, 4.8e12)
-    assert counts.peaks_of("NVIDIA L4")[0] == 121e12 != counts.peaks_of("NVIDIA L40S")[0]
-    assert counts.peaks_of("Tesla T4") == (65e12, 0.32e12)
-    assert counts.peaks_of("NVIDIA L400") is None
+    assert work.peaks_of("NVIDIA H200") == (989e12, 4.8e12)
+    assert work.peaks_of("NVIDIA L4")[0] == 121e12 != work.peaks_of("NVIDIA L40S")[0]
+    assert work.peaks_of("Tesla T4") == (65e12, 0.32e12)
+    assert work.peaks_of("NVIDIA L400") is None
 
 
 # ---- models of real shapes ----------------------------------------------------------------------
@@ -333,7 +334,7 @@ def test_a_line_without_a_number_says_why():
 def on_a_gpu(found, factor):
     """The row as if it had been measured on a GPU, its peak `factor` times the estimated one."""
     found = json.loads(json.dumps(found)) | {"card_before": 0}
-    parts = found["estimate"] = found["estimate"] | {"CUDA and fragments (assumed)": [1000, 1000]}
+    parts = found["estimate"] = found["estimate"] | {"CUDA and fragments": [1000, 1000]}
     for side, phase in enumerate(("solve", "update")):
         whole = sum(values[side] for values in parts.values())
         whole -= parts["optimizer (two moments)"][0] if side == 0 else 0
@@ -395,6 +396,9 @@ def test_the_page_is_drawn_from_the_record():
     record = gpu_check.load(gpu_check.RECORD)
     assert gpu_check.PAGE.read_text(encoding="utf-8") == page(record)
     assert not any(row["tiny"] or row["device"] is None for row in record["rows"].values())
+    for name, row in record["rows"].items():
+        if name.startswith("shape-"):
+            assert estimate_again(row["found"]) == row["found"], "draw it again with --draw"
 
 
 def test_the_page_prints_what_was_measured(shape_row):

@@ -15,6 +15,7 @@ from azr_mini.fit import CPU_PARAMETERS, MARGIN
 from azr_mini.licences import licence_in_words
 from azr_mini.presets import CARDS, PRESETS, arrangement
 from azr_mini.shapes import KNOWN
+from azr_mini.step_time import TYPICAL, step_seconds
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -45,7 +46,9 @@ def test_commands_and_make_targets_exist():
 
 # ---- memory of one GPU --------------------------------------------------------------------------
 
-ROW = re.compile(r"\| `--preset (gpu-\w+)` \| (\d+) \| `(\S+)` \| (.+?) \| (.+?) \| ([\d.]+) \|")
+ROW = re.compile(
+    r"\| `--preset (gpu-\w+)` \| (\d+) \| `(\S+)` \| (.+?) \| (.+?) \| ([\d.]+) \| (.+?) \|"
+)
 TRAINED = re.findall(r"^python -m azr_mini train (.*?) *(?:#.*)?$", README, flags=re.MULTILINE)
 
 
@@ -60,13 +63,17 @@ def test_the_table_of_presets_holds_what_the_estimate_says():
     rows = ROW.findall(README)
     assert {name for name, *_ in rows} == set(CARDS)
     commands = {(c.model, c): c for c in map(configured, TRAINED)}
-    for name, size, model, licence, held, gigabytes in rows:
+    for name, size, model, licence, held, gigabytes, minutes in rows:
         same = [c for m, c in commands if m == model and c == replace(c, model=model)]
         preset = PRESETS[name]
         config = preset if preset.model == model else same[0]
         found = estimate(config, KNOWN[model], memory=int(size) * GB)
         assert int(size) == CARDS[name] and gigabytes == f"{found.peak / GB:.1f}"
         assert found.peak < MARGIN * int(size) * GB
+        card = TYPICAL.get(int(size), "")
+        seconds = step_seconds(config, KNOWN[model], card)
+        known = seconds and f"{seconds / 60:.0f} ({re.split('[ -]', card)[0]})"
+        assert minutes == (known or "-")
         assert licence.split()[0].strip(",") in licence_in_words(model)
         assert ("non-commercial" in licence) == ("not for commercial" in licence_in_words(model))
         assert held[:3] == arrangement(config)[:3]

@@ -15,6 +15,7 @@ from azr_mini.keeping import Interrupts, keep
 from azr_mini.presets import preset
 from azr_mini.progress import Pace, step_line
 
+UNNAMED_GPU = "a GPU"  # of --gpu-memory
 HELDOUT_TASKS = 200  # of each type: enough for intervals of some points
 
 
@@ -91,7 +92,7 @@ def _say_estimate(options: opt.TrainOptions) -> None:
         return
     card = None
     if options.gpu_memory:
-        card = Card("a GPU", options.gpu_memory * GB)
+        card = Card(UNNAMED_GPU, options.gpu_memory * GB)
     elif not (config.device or "").startswith("cpu"):
         card = next(iter(find_cards()), None)
     memory = card.memory if card else None
@@ -104,6 +105,21 @@ def _say_estimate(options: opt.TrainOptions) -> None:
         require_fit(config, shape, card, machine_memory())
     if card:
         say(f"needs about {found.peak / GB:.1f} GB of {card}")
+        _say_time(config, shape, card)
+
+
+def _say_time(config: Config, shape, card) -> None:
+    """Prints about how long a step takes on a card whose data sheet is known."""
+    from azr_mini.estimate import GB
+    from azr_mini.progress import duration
+    from azr_mini.step_time import TYPICAL, step_seconds
+
+    name = card.name if card.name != UNNAMED_GPU else TYPICAL.get(round(card.memory / GB), "")
+    if seconds := step_seconds(config, shape, name):
+        say(
+            f"a step takes about {duration(seconds)} on {name} if every completion is as long "
+            "as it may be (arithmetic; docs/gpu.md has what was measured)"
+        )
 
 
 def _value_of(flag: str, arguments: list[str]) -> str | None:

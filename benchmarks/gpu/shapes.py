@@ -2,6 +2,13 @@
 
 from collections.abc import Iterator
 
+from azr_mini.work import (
+    forward_flops,
+    generation_bytes,
+    peaks_of,
+    update_flops,
+    work_of,
+)
 from benchmarks.gpu.build import (
     NEVER,
     Sizes,
@@ -10,16 +17,12 @@ from benchmarks.gpu.build import (
     random_rollouts,
     state_of,
 )
-from benchmarks.gpu.counts import (
-    forward_flops,
-    generation_bytes,
-    peaks_of,
-    update_flops,
-    work_of,
-)
 from benchmarks.gpu.measure import card, card_memory_used, peak, seconds, start_peak, tensor_bytes
 
-COMING_AND_GOING = ("keys and values", "gradients (sum and newest)", "logits", "activations")
+COMING_AND_GOING = (
+    "keys and values", "gradients (sum and newest)", "logits", "activations",
+    "sampler's copy of the weights",
+)  # fmt: skip
 
 
 def step_of_shape(size: str, sizes: Sizes) -> Iterator[dict]:
@@ -66,6 +69,15 @@ def estimated(config, shape) -> dict[str, list[int]]:
 
     found = estimate(config, shape, config.device)
     return {part.name: [part.sampling, part.learning] for part in found.parts}
+
+
+def estimate_again(found: dict) -> dict:
+    """What a row found, with the estimate of the present code for the same configuration."""
+    from azr_mini.config import Config
+    from azr_mini.shapes import QWEN25
+
+    config = Config(**found["config"], device="cuda")
+    return found | {"estimate": estimated(config, QWEN25[found["size"]])}
 
 
 def held(policy) -> dict[str, int]:
@@ -165,7 +177,7 @@ def compared(found: dict) -> list[tuple[str, float, float]]:
     stays = {"optimizer (two moments)": found["update"]["optimizer"]} | found["held"]
     for name in ("weights", "LoRA adapter", "optimizer (two moments)"):
         rows.append((name, parts[name][1], stays[name]))
-    other = "CUDA and fragments (assumed)"
+    other = "CUDA and fragments"
     for side, phase in enumerate(("solve", "update")):
         if "allocated" not in found[phase]:
             continue

@@ -79,15 +79,25 @@ def update_flops(shape: Shape, work: Work, rank: int) -> int:
     return sum(factors[kind] * flops for kind, flops in forward.items())
 
 
-def weight_bytes_read(shape: Shape, rank: int, width: int = 2) -> int:
-    """Bytes of weights that a decoding step reads: layers in NF4, their adapter, and the head."""
-    layer = sum(nf4_bytes(inputs * outputs) for inputs, outputs in shape.matrices)
+def weight_bytes_read(shape: Shape, rank: int, width: int = 2, packed: bool = True) -> int:
+    """Bytes of weights that a decoding step reads: layers, in NF4 if packed, their adapter, and
+    the head.
+    """
+    sizes = [inputs * outputs for inputs, outputs in shape.matrices]
+    layer = sum(map(nf4_bytes, sizes)) if packed else width * sum(sizes)
     layer += FLOAT * rank * sum(map(sum, shape.matrices))
     return shape.layers * layer + width * shape.vocabulary * shape.hidden
 
 
 def generation_bytes(
-    shape: Shape, rank: int, prompts: int, attempts: int, prompt: int, new: int, waves: int = 1
+    shape: Shape,
+    rank: int,
+    prompts: int,
+    attempts: int,
+    prompt: int,
+    new: int,
+    waves: int = 1,
+    packed: bool = True,
 ) -> int:
     """Bytes that the decoding steps of a generation read at least, if every completion has `new`
     tokens: the weights once a step and wave, each prompt's keys and values once for its attempts,
@@ -97,4 +107,4 @@ def generation_bytes(
     token = 2 * 2 * shape.layers * shape.keys  # key and value, 16 bits
     own = prompts * attempts * steps * (steps + 1) // 2
     kept = token * (prompts * prompt * steps + own)
-    return waves * steps * weight_bytes_read(shape, rank) + kept
+    return waves * steps * weight_bytes_read(shape, rank, packed=packed) + kept
