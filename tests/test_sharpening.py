@@ -1,0 +1,78 @@
+"""pass@k before and after, gains over runs, and tasks that changed sides: against hand counts."""
+
+import json
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from azr_mini.evaluate.sharpening import (
+    counts_of,
+    gain_at_k,
+    load_sharpening,
+    pass_curve,
+    solved_moves,
+    transfer_table,
+)
+from azr_mini.tasks import TaskType
+
+
+def part(**correct):
+    return {"num_samples": 4, "correct": correct}
+
+
+BEFORE = part(deduction=[0, 4, 1], abduction=[2, 2, 0])
+AFTER = part(deduction=[1, 4, 0], abduction=[4, 2, 0])
+
+
+def brute_force(num_correct, k):
+    """The share of k-subsets of 4 samples that hold a right one."""
+    samples = [i < num_correct for i in range(4)]
+    return np.mean([any(subset) for subset in combinations(samples, k)])
+
+
+@pytest.mark.parametrize("k", [1, 2, 4])
+def test_a_curve_is_the_mean_of_types_of_pass_at_k(k):
+    (point,) = pass_curve([BEFORE], [k])
+    by_type = [[brute_force(c, k) for c in counts] for counts in BEFORE["correct"].values()]
+    assert point.estimate == pytest.approx(np.mean([np.mean(values) for values in by_type]))
+    assert point.low <= point.estimate <= point.high
+    (of_type,) = pass_curve([BEFORE], [k], TaskType.ABDUCTION)
+    assert of_type.estimate == pytest.approx(np.mean(by_type[1]))
+
+
+def test_several_runs_count_the_same_and_widen_the_band():
+    (one,), (two,) = pass_curve([AFTER], [1]), pass_curve([AFTER, BEFORE], [1])
+    (other,) = pass_curve([BEFORE], [1])
+    assert two.estimate == pytest.approx((one.estimate + other.estimate) / 2)
+
+
+def test_a_gain_is_paired_by_task():
+    gain = gain_at_k(BEFORE, [AFTER, AFTER], 1)
+    expected = np.mean([np.mean([1 / 4, 0, -1 / 4]), np.mean([2 / 4, 0, 0])])
+    assert gain.estimate == pytest.approx(expected)
+    nothing = gain_at_k(BEFORE, [BEFORE], 2)
+    assert (nothing.estimate, nothing.low, nothing.high) == (0, 0, 0)
+
+
+def test_tasks_that_changed_sides_are_counted():
+    table = solved_moves(BEFORE, AFTER)
+    assert table.loc["deduction"].tolist() == [1, 1, 1, 0]
+    assert table.loc["abduction"].tolist() == [0, 0, 2, 1]
+
+
+def test_transfer_has_a_row_for_what_was_trained_and_a_column_for_what_was_asked():
+    table = transfer_table(BEFORE, {"only abduction": [AFTER], "nothing": [BEFORE]})
+    gain, low, high = table.loc["only abduction", "abduction"]
+    assert gain == pytest.approx(100 * 2 / 4 / 3) and low <= gain <= high
+    assert table.loc["nothing", "deduction"] == (0, 0, 0)
+
+
+def test_a_damaged_record_is_one_sentence(tmp_path):
+    path = tmp_path / "sharpening.json"
+    for text in ("", "[]", '{"base": {}}'):
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(ValueError, match=r"sharpening.json cannot be read .*: restore it"):
+            load_sharpening(path)
+    path.write_text(json.dumps({"base": BEFORE}), encoding="utf-8")
+    assert counts_of(load_sharpening(path)["base"])[TaskType.DEDUCTION].tolist() == [0, 4, 1]
