@@ -76,3 +76,27 @@ def test_a_damaged_record_is_one_sentence(tmp_path):
             load_sharpening(path)
     path.write_text(json.dumps({"base": BEFORE}), encoding="utf-8")
     assert counts_of(load_sharpening(path)["base"])[TaskType.DEDUCTION].tolist() == [0, 4, 1]
+
+
+def test_the_figure_draws_the_curves_up_to_the_samples_there_are():
+    from azr_mini.viz.pass_at_k import pass_at_k_curves
+
+    axes = pass_at_k_curves(BEFORE, [AFTER]).axes
+    assert [a.get_title() for a in axes] == ["mean of the types", "deduction", "abduction"]
+    base, trained = axes[1].lines
+    for line, parts in ((base, [BEFORE]), (trained, [AFTER])):
+        points = pass_curve(parts, [1, 2, 4], TaskType.DEDUCTION)
+        assert line.get_xdata().tolist() == [1, 2, 4]
+        assert line.get_ydata() == pytest.approx([point.estimate for point in points])
+
+
+def test_the_transfer_figure_writes_every_gain_with_its_interval():
+    from azr_mini.viz.transfer import transfer
+
+    both = {"only abduction": [AFTER], "nothing": [BEFORE]}
+    figure = transfer(BEFORE, both)
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    table = transfer_table(BEFORE, both)
+    assert len(texts) == table.size
+    for text, (gain, low, high) in zip(texts, table.to_numpy().ravel(), strict=True):
+        assert text == f"{gain:+.1f}\n({low:+.1f} to {high:+.1f})"
