@@ -113,6 +113,8 @@ class ShowOptions:
     """Only of this task type."""
     reward: str | None = None
     """Only of this reward: a number, or one after >, <, >= or <=, such as ">0"."""
+    behaviour: Literal["plan", "trial", "state", "flagged"] | None = None
+    """Only what shows this: plans in comments, trial and error, state tracking, flagged phrases."""
     limit: int = 5
     """At most so many."""
 

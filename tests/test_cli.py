@@ -11,6 +11,7 @@ from made_up_run import made_up_run
 from tiny_models import tiny_policy
 
 from azr_mini.__main__ import COMMANDS, main
+from azr_mini.resources import data_path
 from azr_mini.runs import Run
 from azr_mini.sandbox import SandboxError
 from azr_mini.viz.figures import FIGURES
@@ -204,6 +205,11 @@ def test_show_filters_and_prints_text(capsys, tmp_path):
     said = capsys.readouterr().out
     assert said.count("step 1  solve abduction: correct") == 2
     assert "f(0) -> " in said and "--- completion" in said
+    assert main(["show", "mine", "--behaviour", "state"]) == 0
+    assert "no rollout" in capsys.readouterr().out
+    assert main(["show", str(data_path("recorded_runs/live-0")), "--behaviour", "trial"]) == 0
+    said = capsys.readouterr().out
+    assert said.count("\nshows trial and error") == said.count("solve abduction") == 5
     assert main(["show", "mine", "--reward", "7"]) == 0
     assert "no rollout" in capsys.readouterr().out
     assert "reward is 'high'" in refused(capsys, "show", "mine", "--reward", "high")

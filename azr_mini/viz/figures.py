@@ -6,7 +6,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from azr_mini.runs import Run
-from azr_mini.viz import health, learning, lengths, proposals, questions
+from azr_mini.viz import behaviour, health, learning, lengths, proposals, questions
 from azr_mini.viz.style import DPI, house_style
 
 FIGURES: dict[str, Callable[[Run], Figure]] = {
@@ -15,6 +15,7 @@ FIGURES: dict[str, Callable[[Run], Figure]] = {
     "solve_rate_histogram": learning.solve_rate_histogram,
     "heldout": learning.heldout,
     "completion_length": lengths.completion_length,
+    "behaviour": behaviour.behaviour,
     "valid_rate": proposals.valid_rate,
     "buffer": proposals.buffer,
     "questions": questions.questions,
