@@ -154,10 +154,15 @@ def test_a_small_run_from_end_to_end(capsys, tmp_path, model_folder):
     assert len(figures) == len(FIGURES) and all(path.name in said for path in figures)
 
     few = ["--limit", "2", "--max-new-tokens", "8"]
-    assert main(["evaluate", str(run.folder), *few, "--json", "score.json"]) == 0
-    assert "pass@4" in capsys.readouterr().out
+    both = ["--benchmarks", "heldout,ood"]
+    assert main(["evaluate", str(run.folder), *few, *both, "--json", "score.json"]) == 0
+    said = capsys.readouterr().out
+    assert "pass@4" in said and "second grammar, greedy" in said
     assert main(["evaluate", model_folder, *few, "--against", "score.json"]) == 0
-    assert "against score.json" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "held-out, against score.json" in said and "second grammar" not in said
+    assert main(["evaluate", model_folder, *few, *both, "--against", "score.json"]) == 0
+    assert "second grammar, against score.json" in capsys.readouterr().out
     assert "score.json exists" in refused(capsys, "evaluate", model_folder, "--json", "score.json")
 
     # what the reader sees next: more steps of the same run, and a second run beside it
