@@ -78,6 +78,7 @@ def _steps_of(code: str) -> list[str]:
 
 # ---- trial and error -----------------------------------------------------------------------------
 
+LOOSE = re.IGNORECASE | re.VERBOSE
 ITEMS = r"""(?:[-\d\s,.:\[\](){}]|'[^'\n]*'|"[^"\n]*"|True|False|None)"""
 LITERAL = (
     r"""(?:-?\d+(?:\.\d+)?|True\b|False\b|None\b|'[^'\n]*'|"[^"\n]*\""""
@@ -92,7 +93,7 @@ TRY = re.compile(
       | let(?:'s|’s|\ us|\ me)\ (?: take | use | choose | pick | set )
     )
     [\ :,]*`?(?: [A-Za-z_]\w*`?\ *(?: = | is | was | to | as )\ *)?`?(?P<value>{LITERAL})""",
-    re.IGNORECASE | re.VERBOSE,
+    LOOSE,
 )
 REJECTION = re.compile(
     r"""\b(?:
@@ -104,7 +105,7 @@ REJECTION = re.compile(
       | wrong\ (?: input | guess | output )
       | not\ (?: equal\ to | a\ match | the\ (?: desired | expected | required | target ) )
     )""",
-    re.IGNORECASE | re.VERBOSE,
+    LOOSE,
 )
 
 
@@ -139,7 +140,7 @@ STATE = re.compile(
     (?: [^=\n]{{1,60}}(?<![=<>!])=\s*)?  # "x = 2 + 3 = 5": the value is what stands last
     [`*]*{LITERAL}[`*]*
     \s*(?: $ | [.,;:)\]|#→] | and\b | so\b | now\b | after\b | because\b | since\b | \( )""",
-    re.IGNORECASE | re.VERBOSE,
+    LOOSE,
 )
 BRANCH = re.compile(r"if (?:True|False)")  # which one was taken, in the nano dialect
 

@@ -56,6 +56,7 @@ def refused(capsys, *arguments) -> str:
         (["train", "--quantize", "nf4"], ["nf4", "lora_rank"]),
         (["train", "--sampler", "vllm"], ["sampler is vllm", "give lora_rank"]),
         (["train", "--checkpoint-every", "0"], ["checkpoint_every is 0", "give 1 or more"]),
+        (["train", "--evaluate-every", "1", "--evaluate-benchmarks", "x"], ["'x'", "heldout, ood"]),
         (["train", "--resume"], ["--resume", "--run"]),
         (["train", "--resume", "--run", "nowhere"], ["nowhere is not a run folder"]),
         (["train", "--seed-path", "gone.json"], ["gone.json", "does not exist", "restore"]),
@@ -167,11 +168,17 @@ def test_a_small_run_from_end_to_end(capsys, tmp_path, model_folder):
 
     # what the reader sees next: more steps of the same run, and a second run beside it
     longer = ["--run", str(run.folder), "--resume", "--num-steps", "3"]
+    evaluating = ["--evaluate-every", "2", "--evaluate-benchmarks", "ood", "--evaluate-limit", "1"]
+    said = refused(capsys, "train", *longer, "--evaluate-every", "1")
+    assert "evaluate_every = 0, not 1" in said
     assert main(["train", *longer]) == 0
     assert Run.open(run.folder).step == 3
     assert "going on after 2 steps" in capsys.readouterr().out
-    assert main(["train", "--model", model_folder, *TINY, "--heldout-tasks", "0"]) == 0
-    assert (tmp_path / "runs" / "nano-2").exists()
+    again = [*TINY, "--heldout-tasks", "0", *evaluating]
+    assert main(["train", "--model", model_folder, *again]) == 0
+    metrics = Run.open(tmp_path / "runs" / "nano-2").metrics
+    assert metrics["eval/ood/accuracy"].notna().tolist() == [False, True]
+    assert metrics["eval_before/ood/accuracy"].notna().tolist() == [True, False]
 
 
 def test_the_memory_and_the_licence_are_printed_before_anything_is_loaded(capsys, tmp_path):

@@ -11,7 +11,6 @@ from azr_mini import options as opt
 from azr_mini.commands.console import CONSOLE, PROGRAM, parse, say
 
 KINDS = ("sampled", "greedy")
-TITLES = {"heldout": "held-out", "ood": "second grammar"}
 
 
 def evaluate(arguments: list[str]) -> int:
@@ -24,6 +23,7 @@ def evaluate(arguments: list[str]) -> int:
     say(f"loading {options.model}")
     from azr_mini.cores import share_cores
     from azr_mini.environment import environment
+    from azr_mini.evaluate.heldout import TITLES
     from azr_mini.models import quiet_transformers
     from azr_mini.report import gains_table, scores_table
     from azr_mini.sandbox import Executor
@@ -89,7 +89,7 @@ def both_ways(
     name: str = "heldout", **settings
 ):  # fmt: skip
     """The scores on a set of nano tasks at the temperature, and the greedy ones."""
-    from azr_mini.evaluate.heldout import evaluate, first_of_each_type, load_heldout_tasks
+    from azr_mini.evaluate.heldout import TITLES, evaluate, first_of_each_type, load_heldout_tasks
     from azr_mini.progress import duration
     from azr_mini.sampler import Sampler
 

@@ -16,6 +16,7 @@ from azr_mini.validate import grade
 FORCED = {None: "", "think": THINK_OPEN, "answer": ANSWER_OPEN}
 TASKS_PER_BATCH = 128
 SETS = {"heldout": "nano_heldout.jsonl", "ood": "nano_ood.jsonl"}  # tasks for the nano model
+TITLES = {"heldout": "held-out", "ood": "second grammar"}
 
 
 def load_heldout_tasks(path: Path | None = None, name: str = "heldout") -> list[Task]:
