@@ -52,7 +52,7 @@ def planned_steps(completion: str) -> list[str]:
     """The comments inside functions that say in words what the lines below them do, in order.
 
     Code is what stands in ```python blocks, or the answer where there are none. A comment counts
-    if it has its own indented line, two words or more and a line of code below; neighbours are one.
+    if it has its own line, two words or more and an indented line below; neighbours are one.
     """
     blocks = [text for name, text in fences(completion) if name == "python"]
     if not blocks:
@@ -68,7 +68,7 @@ def _steps_of(code: str) -> list[str]:
         if bare.startswith("#"):
             text = bare.lstrip("# ")
             in_words = len(WORDS.findall(text)) >= 2 and not CODE.match(text)
-            waiting = waiting or (text if in_words and line[0].isspace() else "")
+            waiting = waiting or (text if in_words else "")
         elif bare:
             if waiting and line[0].isspace():
                 steps.append(waiting)
@@ -136,7 +136,7 @@ def tries_and_rejects(completion: str) -> bool:
 CLAUSE = re.compile(r"\n|(?<=[.;])\s+|,?\s+then\s+")
 STATE = re.compile(
     rf"""(?<![\w.])[A-Za-z_]\w*(?:\[{LITERAL}\])?[`*]*
-    \s*(?: (?<![=<>!])=(?!=) | becomes | is\ now | → | -> )\s*
+    \s*(?: = | becomes | is\ now | → | -> )\s*
     (?: [^=\n]{{1,60}}(?<![=<>!])=\s*)?  # "x = 2 + 3 = 5": the value is what stands last
     [`*]*{LITERAL}[`*]*
     \s*(?: $ | [.,;:)\]|#→] | and\b | so\b | now\b | after\b | because\b | since\b | \( )""",

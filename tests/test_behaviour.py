@@ -65,7 +65,9 @@ def test_comments_that_say_what_comes_are_a_plan(answer):
     "code",
     [
         "def f(a):\n    return a  # the input is returned\n    # nothing comes below",
-        "def f(a):\n    # a = a + 1\n    # return a + 2\n    # print(a, a)\n    return a",
+        "def f(all):\n    # sum = all + one\n    all += 1\n    # print(sum, one)\n    return all",
+        "def f(a):\n    # add the second one\n    return a + 2",
+        "def f(a):\n    # add the second one\n    a += 2\n    return a\n    # try it out\nf(1)",
         "# Solution of the task\n# in two lines\ndef f(a):\n    return a\n# Example of use\nf(1)",
         "def f(a):\n    # reverse\n    a = a[::-1]\n    # 1, 2, 3\n    return a",
         "def f(a):\n    return '# first add the numbers' + '# then sort them'",
@@ -135,6 +137,7 @@ NOT_TRACKED = [
     "With a = 5 and b = 3 the sum is 8.",
     "```python\na = 1\nb = 2\n```",
     "a == 1\nb >= 2\nc != 3",
+    "low = a >= 2\nhigh = b != 3",
     "=12\n=26\nif =2",
     "Sorting gives [1, 2].\nThe answer is 3.",
 ]

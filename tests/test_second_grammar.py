@@ -97,6 +97,7 @@ def test_the_second_set_is_small_and_half_of_it_combines_what_is_known(ood):
         (["if a > 2:", "    a = a + 1", "    a = a + 2", "return a"], "if x > 0: Assign Assign"),
         (["for i in range(len(a)):", "    t = t + i", "return a"],
          "for x in range(len(x)): Assign"),
+        (["while a > 2:", "    a = a - 1", "return a"], "while x > 0: Assign"),
         (["return a.lower()"], "return x.lower()"),
         (["return sorted(a, reverse=True)"], "return sorted(x, reverse=True)"),
     ],
