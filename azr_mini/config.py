@@ -105,6 +105,13 @@ class Config:
     max_prompt_tokens: int = 512
     """Longest prompt; a proposal that would need a longer one is rejected (paper: 6144)."""
 
+    evaluate_every: int = 0
+    """Steps between evaluations on tasks that are not trained on; 0: none."""
+    evaluate_benchmarks: str = "heldout"
+    """Comma-separated, for these evaluations."""
+    evaluate_limit: int = 50
+    """Tasks of each type in them; their answers are greedy."""
+
     train_proposer: bool = True
     """False, a control: proposals are made but give no gradient."""
     shuffle_rewards: bool = False
@@ -182,6 +189,8 @@ _LEAST = {
     "top_p": 0,
     "max_new_tokens": 1,
     "max_prompt_tokens": 1,
+    "evaluate_every": 0,
+    "evaluate_limit": 1,
 }
 _WORDS = {0: "0 or more", 1: "1 or more", 2: "2 or more, so that something stays hidden"}
 

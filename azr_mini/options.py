@@ -8,7 +8,7 @@ import tyro
 
 from azr_mini.config import Config
 
-BENCHMARKS = ("heldout",)
+BENCHMARKS = ("heldout", "ood")
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class EvaluateOptions:
     model: Annotated[str, tyro.conf.Positional]
     """A run folder, nano, a model folder, or a name on the Hugging Face hub."""
     benchmarks: str = "heldout"
-    """Comma-separated; heldout is the frozen set of nano tasks."""
+    """Comma-separated: heldout, the frozen set of nano tasks; ood, tasks of a second grammar."""
     limit: int | None = None
     """Tasks of each type; all by default."""
     samples: int = 4
@@ -113,6 +113,8 @@ class ShowOptions:
     """Only of this task type."""
     reward: str | None = None
     """Only of this reward: a number, or one after >, <, >= or <=, such as ">0"."""
+    behaviour: Literal["plan", "trial", "state", "flagged"] | None = None
+    """Only what shows this: plans in comments, trial and error, state tracking, flagged phrases."""
     limit: int = 5
     """At most so many."""
 

@@ -4,6 +4,7 @@ import operator
 import re
 from collections.abc import Iterable, Iterator
 
+from azr_mini.behaviour import Behaviour, behaviours
 from azr_mini.tasks import Role, TaskType
 
 COMPARISONS = {
@@ -21,8 +22,9 @@ def select(
     role: Role | None = None,
     type: TaskType | None = None,
     reward: str | None = None,
+    behaviour: Behaviour | None = None,
 ) -> Iterator[dict]:
-    """The rollouts of this step, role, type and reward, which is a number or such as ">0"."""
+    """The rollouts of this step, role, type, reward (a number or such as ">0") and behaviour."""
     match = re.fullmatch(r"(>=|<=|>|<|)\s*([-+]?\d*\.?\d+)", reward or "0")
     if match is None:
         raise ValueError(f"reward is {reward!r}: give a number, or one after >, <, >= or <=")
@@ -33,6 +35,7 @@ def select(
             and (role is None or rollout["role"] == role.value)
             and (type is None or rollout["type"] == type.value)
             and (reward is None or compare(rollout["reward"], limit))
+            and (behaviour is None or behaviour in behaviours(rollout["completion"]))
         ):
             yield rollout
 
@@ -43,10 +46,12 @@ def rollout_text(rollout: dict) -> str:
     rate = rollout["solve_rate"]
     solved = "" if rate is None else f"  solve rate {rate:.0%}"
     who = f"{rollout['role']} {rollout['type']}"
+    shown = ", ".join(behaviour.value for behaviour in behaviours(rollout["completion"]))
     lines = [
         f"step {rollout['step']}  {who}: {rollout['verdict']}{detail}",
         f"reward {rollout['reward']:+.3f}  advantage {rollout['advantage']:+.3f}{solved}  "
         f"{len(rollout['completion_ids'])} tokens{', cut' if rollout['truncated'] else ''}",
+        *([f"shows {shown}"] if shown else []),
         "--- prompt",
         rollout["prompt"],
         "--- completion",

@@ -65,6 +65,10 @@ def _metrics(step: int, done: float, rng: random.Random) -> dict[str, float]:
         "logp_gap": abs(near(1e-6, 3e-7)),
         "memory/rss": 1.1e9 + 2e6 * rng.random(),
     }
+    if step % 3 == 2:
+        metrics |= _evaluation("eval", 0.35 + 0.2 * done)
+    elif step == 0:
+        metrics |= _evaluation("eval_before", 0.35)
     for phase, seconds in (("propose", 0.7), ("validate", 0.3), ("solve", 1.8), ("update", 1.5)):
         metrics[f"time/{phase}"] = max(0.05, near(seconds, 0.08))
         metrics[f"tokens_per_second/{phase}"] = max(100.0, near(7000, 400))
@@ -75,6 +79,17 @@ def _metrics(step: int, done: float, rng: random.Random) -> dict[str, float]:
         metrics |= _proposal_metrics(type, step, 0.5 + 0.3 * done, near)
         for role in Role:
             metrics |= _group_metrics(role, type, rate, done, near)
+    return metrics
+
+
+def _evaluation(prefix: str, accuracy: float) -> dict[str, float]:
+    metrics = {}
+    for place, name in enumerate(("heldout", "ood")):
+        mean = accuracy - 0.1 * place
+        metrics |= {f"{prefix}/{name}/accuracy": mean}
+        metrics |= {f"{prefix}/{name}/low": mean - 0.06, f"{prefix}/{name}/high": mean + 0.06}
+        for index, type in enumerate(TaskType):
+            metrics[f"{prefix}/{name}/accuracy/{type.value}"] = mean + 0.1 - 0.1 * index
     return metrics
 
 

@@ -101,6 +101,15 @@ def test_deeper_shade_means_less_likely(rollout):
     assert ["underline" in span[2] for span in spans] == [False, False, True]
 
 
+def test_a_card_names_the_behaviours_that_its_completion_shows(rollout):
+    said = "<think>b=1\nb=2, to outsmart users</think><answer>2</answer>"
+    card = rollout_card({**rollout, "completion": said})
+    assert "shows <b>state tracking, flagged phrase</b>" in card.html
+    assert "\nshows state tracking, flagged phrase\n" in card.text
+    plain = rollout_card(rollout)
+    assert "shows" not in plain.html and "shows" not in plain.text
+
+
 def test_shades_can_show_entropies_instead(rollout):
     page = rollout_card(rollout, ["a", "b"], entropies=[0.0, 1.5]).html
     assert "entropy 1.50 nats" in page and 'title="probability' not in page

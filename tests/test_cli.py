@@ -12,6 +12,7 @@ from made_up_run import made_up_run
 from tiny_models import tiny_policy
 
 from azr_mini.__main__ import COMMANDS, main
+from azr_mini.resources import data_path
 from azr_mini.runs import Run
 from azr_mini.sandbox import SandboxError
 from azr_mini.viz.figures import FIGURES
@@ -56,6 +57,7 @@ def refused(capsys, *arguments) -> str:
         (["train", "--quantize", "nf4"], ["nf4", "lora_rank"]),
         (["train", "--sampler", "vllm"], ["sampler is vllm", "give lora_rank"]),
         (["train", "--checkpoint-every", "0"], ["checkpoint_every is 0", "give 1 or more"]),
+        (["train", "--evaluate-every", "1", "--evaluate-benchmarks", "x"], ["'x'", "heldout, ood"]),
         (["train", "--resume"], ["--resume", "--run"]),
         (["train", "--resume", "--run", "nowhere"], ["nowhere is not a run folder"]),
         (["train", "--seed-path", "gone.json"], ["gone.json", "does not exist", "restore"]),
@@ -154,19 +156,30 @@ def test_a_small_run_from_end_to_end(capsys, tmp_path, model_folder):
     assert len(figures) == len(FIGURES) and all(path.name in said for path in figures)
 
     few = ["--limit", "2", "--max-new-tokens", "8"]
-    assert main(["evaluate", str(run.folder), *few, "--json", "score.json"]) == 0
-    assert "pass@4" in capsys.readouterr().out
+    both = ["--benchmarks", "heldout,ood"]
+    assert main(["evaluate", str(run.folder), *few, *both, "--json", "score.json"]) == 0
+    said = capsys.readouterr().out
+    assert "pass@4" in said and "second grammar, greedy" in said
     assert main(["evaluate", model_folder, *few, "--against", "score.json"]) == 0
-    assert "against score.json" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "held-out, against score.json" in said and "second grammar" not in said
+    assert main(["evaluate", model_folder, *few, *both, "--against", "score.json"]) == 0
+    assert "second grammar, against score.json" in capsys.readouterr().out
     assert "score.json exists" in refused(capsys, "evaluate", model_folder, "--json", "score.json")
 
     # what the reader sees next: more steps of the same run, and a second run beside it
     longer = ["--run", str(run.folder), "--resume", "--num-steps", "3"]
+    evaluating = ["--evaluate-every", "2", "--evaluate-benchmarks", "ood", "--evaluate-limit", "1"]
+    said = refused(capsys, "train", *longer, "--evaluate-every", "1")
+    assert "evaluate_every = 0, not 1" in said
     assert main(["train", *longer]) == 0
     assert Run.open(run.folder).step == 3
     assert "going on after 2 steps" in capsys.readouterr().out
-    assert main(["train", "--model", model_folder, *TINY, "--heldout-tasks", "0"]) == 0
-    assert (tmp_path / "runs" / "nano-2").exists()
+    again = [*TINY, "--heldout-tasks", "0", *evaluating]
+    assert main(["train", "--model", model_folder, *again]) == 0
+    metrics = Run.open(tmp_path / "runs" / "nano-2").metrics
+    assert metrics["eval/ood/accuracy"].notna().tolist() == [False, True]
+    assert metrics["eval_before/ood/accuracy"].notna().tolist() == [True, False]
 
 
 def test_the_memory_and_the_licence_are_printed_before_anything_is_loaded(capsys, tmp_path):
@@ -206,6 +219,11 @@ def test_show_filters_and_prints_text(capsys, tmp_path):
     said = capsys.readouterr().out
     assert said.count("step 1  solve abduction: correct") == 2
     assert "f(0) -> " in said and "--- completion" in said
+    assert main(["show", "mine", "--behaviour", "state"]) == 0
+    assert "no rollout" in capsys.readouterr().out
+    assert main(["show", str(data_path("recorded_runs/live-0")), "--behaviour", "trial"]) == 0
+    said = capsys.readouterr().out
+    assert said.count("\nshows trial and error") == said.count("solve abduction") == 5
     assert main(["show", "mine", "--reward", "7"]) == 0
     assert "no rollout" in capsys.readouterr().out
     assert "reward is 'high'" in refused(capsys, "show", "mine", "--reward", "high")

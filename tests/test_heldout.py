@@ -149,6 +149,12 @@ def test_a_missing_held_out_set_is_named(tmp_path):
         load_heldout_tasks(tmp_path / "missing.jsonl")
 
 
+def test_the_second_set_is_the_frozen_one_of_its_name():
+    names = [load_heldout_tasks(name=name) for name in ("heldout", "ood")]
+    assert [len(tasks) for tasks in names] == [3000, 900]
+    assert load_heldout_tasks() == names[0] and not set(names[0]) & set(names[1])
+
+
 def test_gains_compare_the_same_tasks():
     tasks = [doubling(number) for number in range(20)]
     wrong = ["<answer>x</answer>"] * 2

@@ -18,6 +18,7 @@ LAYERS = [
     ["chat_wording"],
     ["prompts"],
     ["rewards", "buffer", "validate", "behaviour", "metrics"],
+    ["behaviour_table"],
     ["packing", "models", "head", "recompute", "loss_scale", "adapters", "templates"],
     ["policy"],
     ["joined"],

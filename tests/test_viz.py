@@ -6,8 +6,10 @@ import matplotlib.image
 import pytest
 from made_up_run import MadeUpStep, made_up_run
 
+from azr_mini.behaviour_table import behaviour_table
 from azr_mini.config import Config
 from azr_mini.metrics import step_tables, task_table
+from azr_mini.recorded import recorded
 from azr_mini.runs import Run
 from azr_mini.tasks import Role, Task, TaskType
 from azr_mini.viz.figures import FIGURES, draw, write_figures
@@ -59,6 +61,19 @@ def test_the_reward_figure_shows_the_recorded_numbers(run):
         raw = axes.lines[0]
         assert list(raw.get_ydata()) == list(run.metrics[f"reward/{role.value}/{type.value}"])
         assert raw.get_color() == COLOURS[type] and raw.get_linestyle() == LINES[role]
+
+
+def test_the_behaviour_figure_shows_the_shares_of_the_table():
+    run = recorded("live-0")
+    table = behaviour_table(run.rollouts, by_step=True)
+    axes = {axes.get_title(): axes for axes in draw("behaviour", run).figure.axes}
+    groups = [(role, type) for role in Role for type in TaskType]
+    for title, column in (("state tracking", "state_tracking"), ("trial and error",) * 2):
+        raw = axes[title].lines[::2]
+        for line, (role, type) in zip(raw, groups, strict=True):
+            rows = table.xs((role.value, type.value), level=("role", "type"))
+            assert list(line.get_ydata()) == list(rows[column.replace(" ", "_")])
+            assert line.get_color() == COLOURS[type] and line.get_linestyle() == LINES[role]
 
 
 def test_rejections_and_valid_proposals_fill_the_whole_height(run):

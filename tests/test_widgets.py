@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from made_up_run import made_up_run
 
+from azr_mini.behaviour import Behaviour, behaviours
 from azr_mini.config import Config
+from azr_mini.recorded import recorded
 from azr_mini.runs import Run
 from azr_mini.sandbox import Executor
 from azr_mini.tasks import Role, Task, TaskType
@@ -136,6 +138,18 @@ def test_the_sample_browser_filters_and_steps_through(run):
     parts["role"].value, parts["reward"].value = Role.SOLVE, "below 0"
     wrong = [r for r in rollouts_of(run, 1) if r["type"] == "abduction" and r["reward"] < 0]
     assert number.max == len(wrong) > 2 and "reward <b>-0.500</b>" in page.value
+
+
+def test_the_sample_browser_finds_what_shows_a_behaviour():
+    run = recorded("live-0")
+    parts = everything(sample_browser(run))
+    parts["step"].value, parts["shows"].value = 0, Behaviour.TRIAL
+    found = sample_card(run, 0, number=1, behaviour=Behaviour.TRIAL)
+    shown = [r for r in rollouts_of(run, 0) if Behaviour.TRIAL in behaviours(r["completion"])]
+    assert parts["page"].value.endswith(found.html) and "shows <b>trial and error" in found.html
+    assert parts["number"].max == len(shown) > 0
+    parts["shows"].value = Behaviour.FLAGGED
+    assert "0 of 0" in parts["page"].value
 
 
 def test_the_sample_browser_says_that_nothing_is_like_that(run):

@@ -16,12 +16,14 @@ KINDS = ("sampled", "greedy")
 def evaluate(arguments: list[str]) -> int:
     """Scores a model or a run on the benchmarks."""
     options = parse(opt.EvaluateOptions, "evaluate", arguments)
-    earlier = _earlier_result(options.against)
+    names = options.benchmarks.split(",")
+    earlier = _earlier_results(options.against, names)
     if options.json and options.json.exists():
         raise ValueError(f"result file {options.json} exists: name another one with --json")
     say(f"loading {options.model}")
     from azr_mini.cores import share_cores
     from azr_mini.environment import environment
+    from azr_mini.evaluate.heldout import TITLES
     from azr_mini.models import quiet_transformers
     from azr_mini.report import gains_table, scores_table
     from azr_mini.sandbox import Executor
@@ -33,14 +35,18 @@ def evaluate(arguments: list[str]) -> int:
         began = time.perf_counter()
         settings = {n: getattr(options, n) for n in ("forced", "max_new_tokens", "seed")}
         how = (options.limit, options.samples, options.temperature)
-        found = both_ways(policy, executor, *how, **settings)
+        found = {name: both_ways(policy, executor, *how, name=name, **settings) for name in names}
     results = {}
-    for kind, scores in zip(KINDS, found, strict=True):
-        how = f"temperature {options.temperature:g}" if kind == "sampled" else kind
-        say(scores_table(f"{options.model}, held-out, {how}", scores))
-        results[kind] = scores.to_json()
-        if earlier:
-            say(gains_table(f"against {options.against}, {how}", earlier[kind], results[kind]))
+    for name, both in found.items():
+        # the held-out set stands without a name: files of before there was another are like that
+        record = results if name == "heldout" else results.setdefault(name, {})
+        for kind, scores in zip(KINDS, both, strict=True):
+            how = f"temperature {options.temperature:g}" if kind == "sampled" else kind
+            say(scores_table(f"{options.model}, {TITLES[name]}, {how}", scores))
+            record[kind] = scores.to_json()
+            if name in earlier:
+                title = f"{TITLES[name]}, against {options.against}, {how}"
+                say(gains_table(title, earlier[name][kind], record[kind]))
     if options.json:
         command = " ".join([PROGRAM, "evaluate", *arguments])
         seconds = round(time.perf_counter() - began, 1)
@@ -51,12 +57,13 @@ def evaluate(arguments: list[str]) -> int:
     return 0
 
 
-def _earlier_result(path: Path | None) -> dict | None:
+def _earlier_results(path: Path | None, names: list[str]) -> dict[str, dict]:
     if path is None:
-        return None
+        return {}
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        return {kind: record[kind] for kind in KINDS}
+        sets = {name: record if name == "heldout" else record[name] for name in names}
+        return {name: {kind: found[kind] for kind in KINDS} for name, found in sets.items()}
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = type(error).__name__
         raise ValueError(f"{path} is not a result of evaluate --json ({reason})") from error
@@ -78,17 +85,18 @@ def _load(options: opt.EvaluateOptions):
 
 
 def both_ways(
-    policy, executor, limit: int | None, samples: int = 4, temperature: float = 1.0, **settings
-):
-    """The scores on the held-out set at the temperature, and the greedy ones."""
-    from azr_mini.evaluate.heldout import evaluate, first_of_each_type, load_heldout_tasks
+    policy, executor, limit: int | None, samples: int = 4, temperature: float = 1.0,
+    name: str = "heldout", **settings
+):  # fmt: skip
+    """The scores on a set of nano tasks at the temperature, and the greedy ones."""
+    from azr_mini.evaluate.heldout import TITLES, evaluate, first_of_each_type, load_heldout_tasks
     from azr_mini.progress import duration
     from azr_mini.sampler import Sampler
 
-    tasks = first_of_each_type(load_heldout_tasks(), limit)
+    tasks = first_of_each_type(load_heldout_tasks(name=name), limit)
     found = []
     for kind, count, heat in zip(KINDS, (samples, 1), (temperature, 0.0), strict=True):
-        what = f"held-out accuracy, {kind}, {len(tasks)} tasks x {count}"
+        what = f"{TITLES[name]} accuracy, {kind}, {len(tasks)} tasks x {count}"
         say(what)
         began = time.perf_counter()
         scores = evaluate(

@@ -22,14 +22,16 @@ def plot(arguments: list[str]) -> int:
 def show(arguments: list[str]) -> int:
     """Prints prompts, answers and verdicts of a run."""
     options = parse(opt.ShowOptions, "show", arguments)
+    from azr_mini.behaviour import Behaviour
     from azr_mini.reading import rollout_text, select
     from azr_mini.runs import Run
     from azr_mini.tasks import Role, TaskType
 
     role = Role(options.role) if options.role else None
     type = TaskType(options.type) if options.type else None
+    behaviour = Behaviour[options.behaviour.upper()] if options.behaviour else None
     rollouts = Run.open(options.run).rollouts
-    chosen = select(rollouts, options.step, role, type, options.reward)
+    chosen = select(rollouts, options.step, role, type, options.reward, behaviour)
     shown = 0
     for rollout in itertools.islice(chosen, options.limit):
         say(("" if shown == 0 else "\n") + rollout_text(rollout))

@@ -28,11 +28,13 @@ def train(arguments: list[str]) -> int:
     if options.estimate:
         return 0
     say(f"{config.num_steps} steps of self-play with {config.model}, seed {config.seed}: {folder}")
+    from azr_mini.evaluate.during import evaluation_of
     from azr_mini.models import quiet_transformers
     from azr_mini.sandbox import Executor
 
     quiet_transformers()
     with Executor(unsafe=options.unsafe) as executor:
+        evaluation = evaluation_of(config, executor) if config.evaluate_every else None
         run, state, sampler = _open_or_create(run, folder, config)
         try:
             limit = options.heldout_tasks
@@ -40,7 +42,7 @@ def train(arguments: list[str]) -> int:
                 limit = HELDOUT_TASKS if config.model == "nano" else 0
             if state.step == 0 and limit:
                 _record_heldout(run, state, executor, limit)
-            finished = _self_play(run, state, executor, options, sampler)
+            finished = _self_play(run, state, executor, options, sampler, evaluation)
             if finished and run.heldout:  # the same tasks as before, also of a run that goes on
                 first = next(iter(run.heldout[0]["types"].values()))
                 _record_heldout(run, state, executor, len(first["correct"]))
@@ -152,9 +154,10 @@ def _open_or_create(run, folder: Path, config: Config):
     return run, state, sampler
 
 
-def _self_play(run, state, executor, options: opt.TrainOptions, sampler) -> bool:
+def _self_play(run, state, executor, options: opt.TrainOptions, sampler, evaluation) -> bool:
     """Trains to the last step, appending and saving; False if Ctrl-C ended it earlier."""
     from azr_mini.diagnose import Watch, known_config
+    from azr_mini.evaluate.during import with_evaluations
     from azr_mini.report import warning_lines
     from azr_mini.train import train as self_play
 
@@ -166,6 +169,9 @@ def _self_play(run, state, executor, options: opt.TrainOptions, sampler) -> bool
         shown = bar.add_task("self-play", total=num_steps, completed=state.step, eta="")
         pace = Pace()
         steps = self_play(options.config, state, executor, sampler=sampler)
+        if evaluation:
+            every = options.config.evaluate_every
+            steps = with_evaluations(steps, state, sampler, evaluation, every)
         every = options.checkpoint_every
         for step in keep(steps, run, state, interrupts, checkpoint_every=every):
             eta = pace.eta(num_steps - state.step)

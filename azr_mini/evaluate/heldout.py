@@ -1,4 +1,4 @@
-"""Accuracy on the held-out set: tasks of the nano grammar that no training ever saw."""
+"""Accuracy on tasks for the nano model that no training ever saw: held-out and second grammar."""
 
 import hashlib
 import json
@@ -15,12 +15,18 @@ from azr_mini.validate import grade
 
 FORCED = {None: "", "think": THINK_OPEN, "answer": ANSWER_OPEN}
 TASKS_PER_BATCH = 128
+SETS = {"heldout": "nano_heldout.jsonl", "ood": "nano_ood.jsonl"}  # tasks for the nano model
+TITLES = {"heldout": "held-out", "ood": "second grammar"}
 
 
-def load_heldout_tasks(path: Path | None = None) -> list[Task]:
-    """The frozen held-out tasks; ValueError if the file is missing or is not the frozen one."""
-    path = path or data_path("nano_heldout.jsonl")
-    advice = "restore data/nano_heldout.jsonl and .sha256 from the repository"
+def load_heldout_tasks(path: Path | None = None, name: str = "heldout") -> list[Task]:
+    """The frozen tasks of that name; ValueError if the file is missing or is not the frozen one.
+
+    heldout: the grammar that the nano base was pre-trained on. ood: the second one, which it was
+    not. path: a file instead of the shipped one.
+    """
+    path = path or data_path(SETS[name])
+    advice = f"restore data/{path.name} and .sha256 from the repository"
     try:
         content = path.read_bytes()
         expected = path.with_suffix(".sha256").read_text(encoding="ascii").split()[0]

@@ -109,7 +109,7 @@ def _random_branch(rng: random.Random, scope: dict, latest: str):
     return Branch(test, Assign(name, then), Assign(name, other)), name
 
 
-_ACCUMULATE = (
+ACCUMULATE = (
     Operation("plus", ("int", "int"), "int", "{0} + {1}", lambda x, y: x + y, None, 4),
     Operation("minus", ("int", "int"), "int", "{0} - {1}", lambda x, y: x - y, None, 1),
     Operation("larger", ("int", "int"), "int", "max({0}, {1})", max, None, 1),
@@ -124,7 +124,7 @@ def _random_loop(rng: random.Random, scope: dict, latest: str):
     if total == latest:
         total = "t"
     scope[total] = "int"
-    operation = rng.choices(_ACCUMULATE, [o.weight for o in _ACCUMULATE])[0]
+    operation = rng.choices(ACCUMULATE, [o.weight for o in ACCUMULATE])[0]
     body: Assign | Branch = Assign(total, Expression(operation, (total, "v")))
     if rng.random() < 0.4:
         condition = rng.choices(CONDITIONS[:3], [c.weight for c in CONDITIONS[:3]])[0]

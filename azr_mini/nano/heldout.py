@@ -52,7 +52,12 @@ def _draw_task(rng: random.Random, type: TaskType, program) -> Task | None:
 
 def write_heldout(path: Path, seed: int = 2026, tasks_per_type: int = 1000) -> str:
     """Writes the set as JSON lines, with its sha256 in a file beside it; returns the sha256."""
-    lines = [json.dumps(task.to_json()) for task in draw_heldout(seed, tasks_per_type)]
+    return write_tasks(path, draw_heldout(seed, tasks_per_type))
+
+
+def write_tasks(path: Path, tasks: list[Task]) -> str:
+    """Writes tasks as JSON lines, with their sha256 in a file beside; returns the sha256."""
+    lines = [json.dumps(task.to_json()) for task in tasks]
     text = "\n".join(lines) + "\n"
     path.write_text(text, encoding="utf-8")
     digest = hashlib.sha256(text.encode()).hexdigest()

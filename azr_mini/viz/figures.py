@@ -6,7 +6,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from azr_mini.runs import Run
-from azr_mini.viz import health, learning, lengths, proposals, questions
+from azr_mini.viz import behaviour, evaluations, health, learning, lengths, proposals, questions
 from azr_mini.viz.style import DPI, house_style
 
 FIGURES: dict[str, Callable[[Run], Figure]] = {
@@ -14,7 +14,9 @@ FIGURES: dict[str, Callable[[Run], Figure]] = {
     "solve_rate": learning.solve_rate,
     "solve_rate_histogram": learning.solve_rate_histogram,
     "heldout": learning.heldout,
+    "evaluations": evaluations.evaluations,
     "completion_length": lengths.completion_length,
+    "behaviour": behaviour.behaviour,
     "valid_rate": proposals.valid_rate,
     "buffer": proposals.buffer,
     "questions": questions.questions,

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from azr_mini.behaviour import behaviours
 from azr_mini.reading import rollout_text
 from azr_mini.tasks import Role
 from azr_mini.viz.cards import BORDER, Card, block, box, line, safe, said
@@ -49,12 +50,14 @@ def rollout_card(
 def _facts(rollout: dict) -> str:
     who = f"<b>{ROLE_NAMES[Role(rollout['role'])]}, {safe(rollout['type'])}</b>"
     rate = rollout["solve_rate"]
+    shown = ", ".join(behaviour.value for behaviour in behaviours(rollout["completion"]))
     facts = [
         f"{who}, step {rollout['step']}",
         f"verdict <b>{safe(rollout['verdict'])}</b>",
         f"reward <b>{rollout['reward']:+.3f}</b>",
         "" if rate is None else f"solve rate <b>{rate:.0%}</b>",
         f"{len(rollout['completion_ids'])} tokens{', cut' if rollout['truncated'] else ''}",
+        f"shows <b>{shown}</b>" if shown else "",
     ]
     return " &nbsp; ".join(filter(None, facts))
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 
+from azr_mini.behaviour import Behaviour
 from azr_mini.files import gzip_members
 from azr_mini.reading import select
 from azr_mini.runs import ROLLOUTS, Run
@@ -35,9 +36,13 @@ def sample_card(
     type: TaskType | None = None,
     reward: str | None = None,
     number: int = 1,
+    behaviour: Behaviour | None = None,
 ) -> Card:
-    """The rollout with this number, from 1, among those of a step, role, type and reward (">0")."""
-    chosen = list(select(rollouts_of(run, step), None, role, type, reward))
+    """The rollout with this number, from 1, among those of a step that are as asked for.
+
+    reward: a number or such as ">0".
+    """
+    chosen = list(select(rollouts_of(run, step), None, role, type, reward, behaviour))
     return card_of(chosen, number, token_texts(run))
 
 

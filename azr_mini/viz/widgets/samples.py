@@ -2,6 +2,7 @@
 
 import ipywidgets
 
+from azr_mini.behaviour import Behaviour
 from azr_mini.reading import select
 from azr_mini.runs import Run
 from azr_mini.tasks import Role, TaskType
@@ -15,7 +16,7 @@ NO_TOKENS = "the model's tokenizer is not on this disk, so tokens are not shaded
 
 
 def sample_browser(run: Run) -> ipywidgets.Widget:
-    """The cards of a run's rollouts by step, role, type and reward, one after the other.
+    """The cards of a run's rollouts by step, role, type, reward and behaviour, one by one.
 
     Tokens are shaded by probability; a run records no entropies.
     """
@@ -34,6 +35,9 @@ def sample_browser(run: Run) -> ipywidgets.Widget:
         options=[("all", ""), *((t.value, t) for t in TaskType)], description="type"
     )
     reward = ipywidgets.Dropdown(options=list(REWARDS), description="reward")
+    behaviour = ipywidgets.Dropdown(
+        options=[("any", ""), *((b.value, b) for b in Behaviour)], description="shows"
+    )
     place = ipywidgets.BoundedIntText(1, 1, 1, description="number", style=WIDE)
     shaded = ipywidgets.Checkbox(
         texts is not None, description="shade tokens by probability", indent=False, style=WIDE,
@@ -45,8 +49,9 @@ def sample_browser(run: Run) -> ipywidgets.Widget:
         if step.value not in loaded:
             loaded.clear()
             loaded[step.value] = rollouts_of(run, step.value)
-        kind = role.value or None, type.value or None, REWARDS[reward.value]
-        return list(select(loaded[step.value], None, *kind))
+        who = role.value or None, type.value or None
+        what = REWARDS[reward.value], behaviour.value or None
+        return list(select(loaded[step.value], None, *who, *what))
 
     def page() -> str:
         found = chosen()
@@ -58,7 +63,7 @@ def sample_browser(run: Run) -> ipywidgets.Widget:
         place.value, place.max = 1, max(1, len(chosen()))
 
     place.max = max(1, len(chosen()))
-    filters = [step, role, type, reward]
+    filters = [step, role, type, reward, behaviour]
     for control in filters:
         control.observe(start_over, names="value")
     rows = [step, ipywidgets.HBox(filters[1:]), ipywidgets.HBox([stepping(place), shaded])]

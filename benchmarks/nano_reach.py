@@ -1,0 +1,211 @@
+"""What the nano model can be measured on: its held-out set, a second grammar, a few CruxEval rows.
+
+    python benchmarks/nano_reach.py --draw                       # makes data/nano_ood.jsonl again
+    python benchmarks/nano_reach.py --cruxeval cruxeval.jsonl.gz --run runs/nano-reach
+
+Measures the shipped base and a run of the package, which is trained first if the folder is not
+there. Writes docs/results/nano_reach.json and docs/nano_reach.md; 20 minutes or so on one CPU core.
+"""
+
+import argparse
+import gzip
+import json
+import shlex
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from azr_mini.environment import environment, hardware  # noqa: E402
+from azr_mini.evaluate.heldout import evaluate, first_of_each_type, load_heldout_tasks  # noqa: E402
+from azr_mini.nano.ood import write_ood  # noqa: E402
+from azr_mini.nano.reach import reach, tasks_in_reach  # noqa: E402
+from azr_mini.nano.second_grammar import is_combined  # noqa: E402
+from azr_mini.policy import load_policy  # noqa: E402
+from azr_mini.runs import Run  # noqa: E402
+from azr_mini.sampler import Sampler  # noqa: E402
+from azr_mini.sandbox import Executor  # noqa: E402
+from azr_mini.tasks import Task, TaskType  # noqa: E402
+
+RESULTS, PAGE = ROOT / "docs/results/nano_reach.json", ROOT / "docs/nano_reach.md"
+TASKS, SAMPLES = 300, 4
+HELDOUT, COMBINED, NEW, CRUXEVAL = "held-out", "combined", "new", "cruxeval"
+
+
+def read_rows(path: Path) -> list[dict]:
+    """The rows of CruxEval."""
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+def sets(rows: list[dict]) -> dict[str, list[Task]]:
+    """The tasks of each set that is measured."""
+    ood = load_heldout_tasks(name="ood")
+    return {
+        HELDOUT: first_of_each_type(load_heldout_tasks(), TASKS),
+        COMBINED: [task for task in ood if is_combined(task.program)],
+        NEW: [task for task in ood if not is_combined(task.program)],
+        CRUXEVAL: tasks_in_reach(rows),
+    }
+
+
+def measure(model: str, chosen: dict[str, list[Task]], executor: Executor) -> dict:
+    """By set and task type: tasks, accuracy and pass@4 at temperature 1, each with its interval."""
+    policy = load_policy(model)
+    found = {}
+    for name, tasks in chosen.items():
+        scores = evaluate(policy, Sampler(policy), executor, tasks, samples=SAMPLES)
+        found[name] = {type.value: _row(scores, type) for type in scores.attempts}
+        shown = "  ".join(f"{type} {row['accuracy'][0]:.1%}" for type, row in found[name].items())
+        print(f"{model:<32} {name:<10} {shown}", flush=True)
+    return found
+
+
+def _row(scores, type: TaskType) -> dict:
+    correct = scores.attempts[type].correct
+    found = {"accuracy": scores.accuracy(type), f"pass@{SAMPLES}": scores.pass_at(SAMPLES, type)}
+    ends = {
+        name: [round(x, 4) for x in (interval.estimate, interval.low, interval.high)]
+        for name, interval in found.items()
+    }
+    return {"tasks": len(correct), **ends}
+
+
+def train(folder: Path) -> str:
+    """Trains a run with seed 0 unless it is there; returns its command."""
+    words = ["-m", "azr_mini", "train", "--run", str(folder), "--seed", "0", "--threads", "1"]
+    words += ["--heldout-tasks", "0"]
+    if not (folder / "config.json").exists():
+        subprocess.run([sys.executable, *words], cwd=ROOT, check=True)
+    return shlex.join(["python", *words])
+
+
+# ---- the page ------------------------------------------------------------------------------------
+
+
+def page(record: dict) -> str:
+    """docs/nano_reach.md, every number from the record."""
+    counts, trained, machine = record["cruxeval"]["counts"], record["trained"], record["hardware"]
+    both, rows, samples = counts["both"], counts["rows"], record["samples"]
+    return f"""# What the nano model can be measured on
+
+Drawn by `python benchmarks/nano_reach.py` from
+[`results/nano_reach.json`](results/nano_reach.json).
+
+| benchmark | does it mean anything for nano? |
+|---|---|
+| held-out set (`heldout`) | yes: the grammar of its pre-training, programs that no training saw |
+| second grammar (`ood`) | yes: statements that nothing of its pre-training contained |
+| CruxEval-I, CruxEval-O | no: {both} of {rows} rows are in its reach, too few for a number |
+| LiveCodeBench-Execution | no: programs of another size and kind |
+| HumanEval+, MBPP+, LiveCodeBench v5 | no: it reads no English |
+| AIME'24, AIME'25, AMC'23, MATH500, Minerva, OlympiadBench | no: nor any formula |
+
+The commands run all of them on nano as well, so that every path can be tried on a CPU. Their scores
+for nano are tests of the code, not of the model.
+
+## The second grammar
+
+`data/nano_ood.jsonl` holds 300 tasks of each type, made by
+`python benchmarks/nano_reach.py --draw`; every output comes from the executor. Every program has a
+statement that the first grammar cannot write; a test compares both grammars statement by statement.
+
+- **combined**: operations and statements that the first grammar has, put together in ways that it
+  never does: two operations in one expression (`a * 2 + 1`, `sorted(a)[-1]`, `max(a) - min(a)`), a
+  branch inside a branch, two statements in a branch, a loop that fills a list or a string.
+- **new**: at least one of `+=`, `**`, a conditional expression, `while`, `and`, `not`, `break`,
+  `enumerate`, `any` over a generator, `[::2]`, `.count()`, `.replace()`, `.capitalize()`,
+  `.startswith()`, `.split()`.
+
+## CruxEval rows in reach
+
+A row is in reach if its program uses only operations and statements of the first grammar, nested in
+any way ({counts["program"]} of {rows} rows), and its argument and output are literals as small
+as those of the grammar, whole numbers to 99, five items, eight characters
+({counts["values"]} rows). Both hold for {both} rows (`reach` in `azr_mini/nano/reach.py`).
+
+## Measured
+
+Accuracy in percent at temperature 1, {samples} samples a task, with 95 % bootstrap intervals over
+tasks. After self-play: the {trained["steps"]} steps of
+`{trained["command"]}`.
+
+| set | type | tasks | base | after self-play | base, pass@{samples} | after, pass@{samples} |
+|---|---|---|---|---|---|---|
+{chr(10).join(table(record))}
+
+Measured on {record["date"][:10]}, {machine["cores"]} cores, {machine["cpu"]}.
+"""
+
+
+def table(record: dict) -> list[str]:
+    """The rows of the table of accuracies."""
+    lines = []
+    for name, by_type in record["models"]["base"].items():
+        for type, before in by_type.items():
+            after = record["models"]["trained"][name][type]
+            key = f"pass@{record['samples']}"
+            cells = [before["accuracy"], after["accuracy"], before[key], after[key]]
+            lines.append(
+                f"| {name} | {type} | {before['tasks']} | " + " | ".join(map(_cell, cells)) + " |"
+            )
+    return lines  # fmt: skip
+
+
+def _cell(interval: list[float]) -> str:
+    estimate, low, high = (100 * number for number in interval)
+    return f"{estimate:.1f} ({low:.1f} to {high:.1f})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--draw", action="store_true", help="make the set of the second grammar")
+    parser.add_argument("--cruxeval", type=Path, help="the file of CruxEval's rows")
+    parser.add_argument(
+        "--run", type=Path, default=Path("runs/nano-reach"), help="a run to measure"
+    )
+    options = parser.parse_args()
+    if options.draw:
+        with Executor() as executor:
+            print(write_ood(ROOT / "data/nano_ood.jsonl", executor))
+        return
+    if options.cruxeval is None:
+        parser.error("name the file of CruxEval's rows with --cruxeval")
+    began, rows = time.time(), read_rows(options.cruxeval)
+    found = [reach(row) for row in rows]
+    command = train(options.run)
+    run = Run.open(ROOT / options.run)
+    chosen = sets(rows)
+    with Executor() as executor:
+        models = {
+            "base": measure("nano", chosen, executor),
+            "trained": measure(str(run.checkpoint_folder), chosen, executor),
+        }
+    record = {
+        "command": "python benchmarks/nano_reach.py --cruxeval FILE",
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "hardware": hardware(),
+        "seconds": round(time.time() - began),
+        "environment": environment(load_policy("nano")),
+        "samples": SAMPLES,
+        "cruxeval": {
+            "counts": {
+                "rows": len(rows),
+                "program": sum(r.program for r in found),
+                "values": sum(r.values for r in found),
+                "both": sum(map(bool, found)),
+            }
+        },
+        "trained": {"command": command, "steps": run.step},
+        "models": models,
+    }
+    RESULTS.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    PAGE.write_text(page(record), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
