@@ -1,4 +1,4 @@
-"""The command `evaluate`: held-out accuracy of a model or a run."""
+"""The command `evaluate`: scores of a model or a run on held-out tasks and on benchmarks."""
 
 import json
 import time
@@ -8,32 +8,46 @@ from pathlib import Path
 from rich import progress
 
 from azr_mini import options as opt
+from azr_mini.commands.benchmarks import load_data, run_benchmarks
 from azr_mini.commands.console import CONSOLE, PROGRAM, parse, say
 
 KINDS = ("sampled", "greedy")
 
 
 def evaluate(arguments: list[str]) -> int:
-    """Scores a model or a run on the benchmarks."""
+    """Scores a model or a run on held-out tasks, on benchmarks, or on both."""
     options = parse(opt.EvaluateOptions, "evaluate", arguments)
-    earlier = _earlier_result(options.against)
+    earlier, against = _earlier(options)
     if options.json and options.json.exists():
         raise ValueError(f"result file {options.json} exists: name another one with --json")
+    datasets, missing = load_data(options)
+    if not (datasets or options.has_heldout):
+        return 1
     say(f"loading {options.model}")
     from azr_mini.cores import share_cores
-    from azr_mini.environment import environment
     from azr_mini.models import quiet_transformers
-    from azr_mini.report import gains_table, scores_table
-    from azr_mini.sandbox import Executor
 
     quiet_transformers()
     policy = _load(options)
     share_cores(policy, options.threads)
+    if options.has_heldout:
+        _evaluate_heldout(options, policy, arguments, earlier)
+    if datasets:
+        return run_benchmarks(options, policy, datasets, missing, against)
+    return 1 if missing else 0
+
+
+def _evaluate_heldout(options: opt.EvaluateOptions, policy, arguments: list[str], earlier) -> None:
+    from azr_mini.environment import environment
+    from azr_mini.report import gains_table, scores_table
+    from azr_mini.sandbox import Executor
+
     with Executor(unsafe=options.unsafe) as executor:
         began = time.perf_counter()
-        settings = {n: getattr(options, n) for n in ("forced", "max_new_tokens", "seed")}
-        how = (options.limit, options.samples, options.temperature)
-        found = both_ways(policy, executor, *how, **settings)
+        found = both_ways(
+            policy, executor, options.limit, options.samples or 4, options.temperature,
+            forced=options.forced, max_new_tokens=options.max_new_tokens or 256, seed=options.seed,
+        )  # fmt: skip
     results = {}
     for kind, scores in zip(KINDS, found, strict=True):
         how = f"temperature {options.temperature:g}" if kind == "sampled" else kind
@@ -48,12 +62,21 @@ def evaluate(arguments: list[str]) -> int:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(record) + "\n", encoding="utf-8")
         say(str(options.json))
-    return 0
 
 
-def _earlier_result(path: Path | None) -> dict | None:
+def _earlier(options: opt.EvaluateOptions):
+    """What to compare with: a held-out result, and a summary of benchmarks; None for neither."""
+    path = options.against
     if path is None:
-        return None
+        return None, None
+    if options.has_heldout and not (options.benchmark_names and path.is_dir()):
+        return _earlier_result(path), None
+    from azr_mini.evaluate.suite import read_summary
+
+    return None, read_summary(path)
+
+
+def _earlier_result(path: Path) -> dict:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         return {kind: record[kind] for kind in KINDS}
@@ -66,7 +89,8 @@ def _load(options: opt.EvaluateOptions):
     from azr_mini.policy import load_policy
     from azr_mini.runs import Run, is_run
 
-    name, rank = options.model, 1 if options.quantize else None
+    needs_adapter = options.quantize or options.sampler == "vllm"
+    name, rank = options.model, 1 if needs_adapter else None
     if is_run(name):
         checkpoint = Run.open(name).last_checkpoint
         if checkpoint is None:
