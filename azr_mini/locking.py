@@ -1,4 +1,4 @@
-"""One process at a time trains into a run folder; the system ends its claim when it dies."""
+"""One process at a time writes to a folder; the system ends its claim when it dies."""
 
 import os
 from pathlib import Path
