@@ -7,8 +7,10 @@ from invented import invented_file
 from tiny_models import tiny_policy
 
 from azr_mini.__main__ import main
+from azr_mini.commands.evaluate import _load
 from azr_mini.evaluate.benchmarks import BENCHMARKS, GROUPS, Kind
 from azr_mini.options import EvaluateOptions
+from azr_mini.prompts import Dialect
 from azr_mini.sampler import Sampler
 
 MATH = [name for name in BENCHMARKS if BENCHMARKS[name].kind is Kind.MATH]
@@ -162,3 +164,11 @@ def test_names_and_groups_are_asked_once_each_in_the_order_of_the_tables():
     assert names("math500,code,cruxeval_o,math500") == ["cruxeval_o", *GROUPS["code"], "math500"]
     assert names("in-distribution") == ["cruxeval_i", "cruxeval_o", "lcb_execution"]
     assert names("heldout") == [] and EvaluateOptions("nano").has_heldout
+
+
+def test_a_run_is_spoken_to_as_it_was_trained(tmp_path, models):
+    settings = ["--dialect", "plain", "--num-steps", "1", "--batch-size", "1", "--heldout-tasks"]
+    settings += ["0", "--num-attempts", "1", "--max-new-tokens", "4", "--max-prompt-tokens", "1500"]
+    assert main(["train", "--model", models[0], "--run", "run", *settings, "--threads", "1"]) == 0
+    assert _load(EvaluateOptions(models[0])).dialect is Dialect.NANO
+    assert _load(EvaluateOptions("run")).dialect is Dialect.CHAT

@@ -18,10 +18,14 @@ SETTINGS = {
 }  # fmt: skip
 
 
-def result(name, score=50.0, rows=None, is_stand_in=False, sha256="a"):
+def result(name, rows=None, **changes):
     rows = rows or BENCHMARKS[name].num_rows
-    pass_at = {1: Interval(score, score - 5, score + 5)}
-    return Result(name, rows, rows, 1, is_stand_in, sha256, pass_at, {"correct": rows}, 0.0, 9.0)
+    found = Result(
+        name, rows, rows, samples=1, is_stand_in=False, sha256="a", prompts_sha256="b",
+        pass_at={1: Interval(50.0, 45.0, 55.0)}, reasons={"correct": rows}, truncated=0.0,
+        mean_tokens=9.0,
+    )  # fmt: skip
+    return replace(found, **changes)
 
 
 def whole(model="ours", settings=SETTINGS, **changed):
@@ -80,9 +84,11 @@ def test_base_and_trained_that_were_asked_differently_are_warned_about(name, val
     assert "Warning" not in markdown([base, whole("trained")])
 
 
-def test_other_rows_are_warned_about():
+def test_other_rows_and_other_prompts_are_warned_about():
     other = whole("trained", aime25=result("aime25", sha256="b"))
     assert warnings(whole("base"), other) == ["base and trained were asked other rows of aime25"]
+    other = whole("trained", amc23=result("amc23", prompts_sha256="c"))
+    assert warnings(whole("base"), other) == ["base and trained got other prompts for amc23"]
 
 
 def test_latex_has_balanced_columns_and_no_bare_special_character():
@@ -101,7 +107,7 @@ def test_a_result_is_counted_from_its_samples():
     scores = [1, 0, 0, 0, 1, 1]
     records = [
         {"score": score, "reason": "correct" if score else "wrong", "truncated": not score,
-         "tokens": 10 * score}
+         "tokens": 10 * score, "prompt_sha256": "p"}
         for score in scores
     ]  # fmt: skip
     found = result_of(dataset, records, samples=2)

@@ -90,15 +90,18 @@ def _load(options: opt.EvaluateOptions):
     from azr_mini.runs import Run, is_run
 
     needs_adapter = options.quantize or options.sampler == "vllm"
-    name, rank = options.model, 1 if needs_adapter else None
+    name, rank, dialect = options.model, 1 if needs_adapter else None, "auto"
     if is_run(name):
-        checkpoint = Run.open(name).last_checkpoint
+        run = Run.open(name)
+        checkpoint, dialect = run.last_checkpoint, run.record["config"].get("dialect", "auto")
         if checkpoint is None:
             raise ValueError(f"run {name} has no checkpoint yet: train it for some steps first")
         if checkpoint.note:
             say(checkpoint.note)
         name, rank = str(checkpoint.folder), None
-    return load_policy(name, options.quantize, rank, options.dtype, options.device)
+    policy = load_policy(name, options.quantize, rank, options.dtype, options.device)
+    policy.speak(dialect)  # as in training
+    return policy
 
 
 def both_ways(

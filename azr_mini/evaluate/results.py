@@ -1,7 +1,8 @@
 """The score of a model on a benchmark, from the records of its samples."""
 
+import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -23,6 +24,7 @@ class Result:
     samples: int  # at each row
     is_stand_in: bool
     sha256: str  # of the data
+    prompts_sha256: str  # of the hashes of all prompts
     pass_at: dict[int, Interval]
     reasons: dict[str, int]  # how many samples, by reason
     truncated: float  # share of samples
@@ -65,11 +67,16 @@ def result_of(dataset: Dataset, records: list[Mapping], samples: int) -> Result:
         samples=samples,
         is_stand_in=dataset.is_stand_in,
         sha256=dataset.sha256,
+        prompts_sha256=_digest(record["prompt_sha256"] for record in records),
         pass_at={k: _percent(pass_at_k(samples, right, k)) for k in KS if k <= samples},
         reasons=dict(Counter(record["reason"] for record in records).most_common()),
         truncated=float(np.mean([record["truncated"] for record in records])),
         mean_tokens=float(np.mean([record["tokens"] for record in records])),
     )
+
+
+def _digest(texts: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
 
 def _percent(values: np.ndarray) -> Interval:

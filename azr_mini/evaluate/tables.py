@@ -40,9 +40,12 @@ def warnings(ours: Evaluated, other: Evaluated) -> list[str]:
         for name, words in COMPARED.items()
         if ours.settings.get(name) != other.settings.get(name)
     ]
-    for name in ours.results.keys() & other.results.keys():
-        if ours.results[name].sha256 != other.results[name].sha256:
+    asked = [(n, ours.results[n], other.results[n]) for n in ours.results if n in other.results]
+    for name, one, two in asked if not found else []:
+        if one.sha256 != two.sha256:
             found.append(f"{ours.model} and {other.model} were asked other rows of {name}")
+        elif one.prompts_sha256 != two.prompts_sha256:
+            found.append(f"{ours.model} and {other.model} got other prompts for {name}")
     return found
 
 
