@@ -5,7 +5,9 @@ deterministic. There is no static check either; the confinement is the boundary.
 and inputs and never an expected value; what it returns is compared by the caller.
 """
 
+import encodings
 import importlib.util
+import pkgutil
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,6 +28,11 @@ MODULES = [
     "graphlib hashlib html inspect io ipaddress json keyword locale logging os os.path pathlib "
     "pickle platform pprint queue random secrets shlex struct sys tempfile threading time "
     "timeit tokenize traceback types urllib.parse uuid warnings weakref zlib zoneinfo".split(),
+]
+MODULES += [
+    f"encodings.{codec.name}"  # mbcs and oem are Windows' own
+    for codec in pkgutil.iter_modules(encodings.__path__)
+    if codec.name not in ("mbcs", "oem")
 ]
 NUMPY = ["numpy", "numpy.fft", "numpy.linalg", "numpy.polynomial", "numpy.random"]
 SINGLE_THREADED = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}

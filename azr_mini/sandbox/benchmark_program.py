@@ -8,6 +8,7 @@ but the result pipe, so stdin and stdout are buffers in memory.
 import builtins
 import importlib.util
 import io
+import json
 import sys
 import threading
 import time
@@ -58,7 +59,7 @@ def run_program(source: str, inputs: list[str], entry: str | None, canonical) ->
         return
     if entry is None:
         for text in inputs:
-            yield run_script(code, module, text, canonical)
+            yield run_script(code, module, text)
         return
     give_streams("")
     try:
@@ -70,7 +71,7 @@ def run_program(source: str, inputs: list[str], entry: str | None, canonical) ->
         yield call(module.__dict__, entry, text, canonical)
 
 
-def run_script(code, module: ModuleType, stdin: str, canonical) -> Outcome:
+def run_script(code, module: ModuleType, stdin: str) -> Outcome:
     """What a script wrote to stdout; to leave by `sys.exit` is no failure."""
     written = give_streams(stdin)
     try:
@@ -79,7 +80,8 @@ def run_script(code, module: ModuleType, stdin: str, canonical) -> Outcome:
         pass
     except BaseException as error:
         return plain.failure(error)
-    return encoded(lambda: written.getvalue().decode("utf-8", "replace"), canonical)
+    # As one text, however long: lines are compared one by one.
+    return encoded(lambda: written.getvalue().decode("utf-8", "replace"), json.dumps)
 
 
 def call(namespace: dict, entry: str, text: str, canonical) -> Outcome:

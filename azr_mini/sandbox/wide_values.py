@@ -3,15 +3,18 @@
 The text is JSON on one line. None, bool, int, float (nan and infinities too), str and list are
 JSON's own; {"tuple": [...]} and the like stand for the other built-in and `collections` types, and
 for numpy's scalars. Types are exact, so an object with an `__eq__` of its own never gets out of its
-process: it arrives as an `Opaque`. Standard library only: the confined process loads this file too.
+process: it arrives as an `Opaque`. Of a value with a long text only a digest leaves the process.
+Standard library only: the confined process loads this file too.
 """
 
+import hashlib
 import json
+import marshal
 from collections import Counter, OrderedDict, defaultdict, deque
 from dataclasses import dataclass
 
-MAX_ITEMS = 1_000_000  # of all containers together
-MAX_TEXT = 6_000_000  # characters of the text, roughly
+MAX_ITEMS = 100_000  # of all containers together, in a value that is no digest
+MAX_TEXT = 500_000  # characters of its text, roughly
 MAX_DEPTH = 100  # nested containers
 MAX_RANGE = 1_000_000
 MAX_SAME_HASH = 100  # items of one set or dict; forged ones could take hours to be put together
@@ -32,9 +35,69 @@ class Opaque:
     type_name: str
 
 
+@dataclass(frozen=True)
+class Digest:
+    """Stands for a value too long to be written: equal values have equal digests."""
+
+    sha256: str
+
+
+class TooLarge(ValueError):
+    """A value of which only the digest is written."""
+
+
 def canonical(value: object) -> str:
-    """The text of a value, one line; ValueError where it is too large or too deep."""
-    return json.dumps(_Writer().tree(value, MAX_DEPTH))
+    """The text of a value, one line; ValueError where it is nested too deep.
+
+    A large value becomes a digest; ValueError where it has parts that are opaque.
+    """
+    try:
+        tree = _Writer().tree(value, MAX_DEPTH)
+    except TooLarge:
+        tree = {"digest": digest(value).sha256}
+    return json.dumps(tree)
+
+
+def same(a: object, b: object) -> bool:
+    """Whether two values are equal by Python's ==, where one or both may be digests."""
+    if isinstance(a, Digest) == isinstance(b, Digest):
+        return bool(a == b)
+    found, value = (a, b) if isinstance(a, Digest) else (b, a)
+    try:
+        return found == digest(value)
+    except ValueError:  # an opaque part
+        return False
+
+
+def digest(value: object) -> Digest:
+    """The digest of a value; ValueError for one with opaque parts or nested too deep.
+
+    As Python's == has it, a whole number is the same as int, float or bool.
+    """
+    # Version 0 of marshal writes equal values as equal bytes, refuses subclasses, and is fast.
+    data = marshal.dumps(_numbers_alike(value, MAX_DEPTH), 0)
+    return Digest(hashlib.sha256(data).hexdigest())
+
+
+def _numbers_alike(value: object, depth: int) -> object:
+    kind = type(value)
+    if depth < 0:
+        raise ValueError("a value too deep")
+    if kind is float or kind is bool:
+        return int(value) if value % 1 == 0 else value
+    if kind is list or kind is tuple:
+        kinds = set(map(type, value))
+        if kinds <= {int, str, bytes}:
+            return value
+        if kinds <= {int, float, bool}:
+            return kind([int(item) if item % 1 == 0 else item for item in value])
+        return kind([_numbers_alike(item, depth - 1) for item in value])
+    if kind is set or kind is frozenset:
+        return "set", sorted(marshal.dumps(_numbers_alike(item, depth - 1), 0) for item in value)
+    if kind in MAPPINGS:
+        pairs = ((key, _numbers_alike(item, depth - 1)) for key, item in dict.items(value))
+        return "dict", sorted(marshal.dumps((_numbers_alike(k, depth - 1), v), 0) for k, v in pairs)
+    return value
 
 
 def parse(text: str) -> object:
@@ -53,13 +116,17 @@ class _Writer:
 
     def tree(self, value: object, depth: int) -> object:
         self.items -= 1
-        if depth < 0 or self.items < 0:
-            raise ValueError("a value too deep or too large")
+        if depth < 0:
+            raise ValueError("a value too deep")
+        if self.items < 0:
+            raise TooLarge
         kind = type(value)  # exact types: a subclass may lie about itself
         if value is None or kind is bool or kind is float:
             return value
         if kind is int:
             short = value.bit_length() <= PLAIN_INT_BITS
+            if value.bit_length() > 4 * MAX_TEXT:
+                raise TooLarge
             return value if short else {"int": self.counted(format(value, "x"))}
         if kind is str:
             return self.counted(value)
@@ -83,7 +150,7 @@ class _Writer:
     def counted(self, text: str) -> str:
         self.characters -= len(text)
         if self.characters < 0:
-            raise ValueError(f"text longer than {MAX_TEXT} characters")
+            raise TooLarge
         return text
 
 
@@ -119,6 +186,8 @@ def _value(tree: object) -> object:
             return made
         case "numpy":
             return _numpy_scalar(*content)
+        case "digest":
+            return Digest(str(content)[:64])
         case "opaque":
             return Opaque(str(content)[:80])
     raise ValueError(f"unknown kind {kind[:20]}")
