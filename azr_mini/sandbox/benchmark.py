@@ -82,6 +82,12 @@ class Part:
     failure: tuple[str, str] | None = None
     cpu: float = 0.0  # seconds
 
+    def is_doubtful(self) -> bool:
+        """Whether it has to run alone: it ran out of time or memory, or has not run at all."""
+        if self.failure:
+            return self.failure[0] in REPEATED
+        return len(self.values) < len(self.inputs)
+
     def take(self, reply: Reply) -> None:
         """Reads what a process wrote about the inputs that were left. The text is hostile."""
         self.cpu += reply.cpu
@@ -150,17 +156,13 @@ class BenchmarkRunner:
     def run(self, calls: Iterable[Call]) -> list[CallResult]:
         """One result per call, in order. No program text and no input text makes it raise."""
         split = [_parts(call) for call in calls]
-        doubtful: list[Part] = []
-
-        def receive(request: Request, reply: Reply) -> None:
-            (part,) = request.cases
-            part.take(reply)
-            if part.failure and part.failure[0] in REPEATED:
-                doubtful.append(part)
-
-        self._runner.run(_requests(split), receive)
-        for part in doubtful:
-            self._repeat(part)
+        self._runner.run(_requests(split), _receive)
+        for parts in split:
+            for part in parts:
+                if part.is_doubtful():
+                    self._repeat(part)
+                if part.failure:
+                    break
         return [_result(parts) for parts in split]
 
     def _repeat(self, part: Part) -> None:
@@ -170,10 +172,14 @@ class BenchmarkRunner:
         """
         for _ in range(MAX_TURNS):
             done = len(part.values)
-            self._runner.run([_request(part)], lambda request, reply: part.take(reply))
-            again = part.failure is not None and part.failure[0] in REPEATED
-            if not again or len(part.values) == done:
+            self._runner.run([_request(part)], _receive)
+            if not part.is_doubtful() or len(part.values) == done:
                 return
+
+
+def _receive(request: Request, reply: Reply) -> None:
+    (part,) = request.cases
+    part.take(reply)
 
 
 def _parts(call: Call) -> list[Part]:
@@ -190,7 +196,7 @@ def _requests(split: list[list[Part]]) -> Iterator[Request]:
     """One request for each part, read lazily: a script that failed an input gets no further one."""
     for parts in split:
         for part in parts:
-            if any(other.failure and other.failure[0] not in REPEATED for other in parts):
+            if any(other.failure for other in parts):
                 break
             yield _request(part)
 
