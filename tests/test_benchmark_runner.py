@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from attacks.cases import LINES
 from attacks.harm import children_of
 from test_sandbox import confined_only
 
@@ -205,6 +206,14 @@ def test_nothing_of_one_program_is_left_for_the_next(runner):
     spy += "    return hasattr(builtins, 'mark'), ''.join(['needle', str(-17)]) in found\n"
     results = runner.run([Call(first, ["1"]), Call(spy, ["1"], cpu_seconds=4.0)])
     assert results[1].values == [(False, False)]
+
+
+def test_no_memory_of_other_programs_is_found(runner):
+    by_name = {attack.name: attack for attack in LINES["contamination between programs"]}
+    spy = by_name["searches the memory for other programs"].program
+    secret = [Call(f"KEY = 'needle-{i}'\n" + BENIGN, [f"'needle-{i}'"]) for i in range(5)]
+    result = runner.run([*secret, Call(spy, ["1"], cpu_seconds=4.0)])[-1]
+    assert result.status == "crash" or result.values == [[]]
 
 
 def test_too_long_texts_are_refused_before_they_are_run(runner, monkeypatch):
