@@ -18,7 +18,7 @@ from azr_mini.sandbox import SandboxError
 
 COMMANDS = {
     "train": (train, "self-play; prints a table before/after and the paths of the figures"),
-    "evaluate": (evaluate, "held-out accuracy of a model or a run, with intervals and pass@k"),
+    "evaluate": (evaluate, "scores of a model or a run on held-out tasks or benchmarks"),
     "plot": (plot, "the figures of a run as PNG files"),
     "diagnose": (diagnose, "what is wrong with a run, if anything, and what to do"),
     "show": (show, "prompts, answers and verdicts of a run as text"),

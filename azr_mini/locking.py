@@ -1,4 +1,4 @@
-"""One process at a time trains into a run folder; the system ends its claim when it dies."""
+"""One process at a time writes to a folder; the system ends its claim when it dies."""
 
 import os
 from pathlib import Path
@@ -25,16 +25,19 @@ class Lock:
         os.close(self._descriptor)
 
 
-def lock(folder: Path) -> Lock:
-    """The claim of this process on a folder; ValueError if another process has it."""
+def lock(folder: Path, option: str = "--run") -> Lock:
+    """The claim of this process on a folder; ValueError if another process has it.
+
+    option: what names another folder on the command line.
+    """
     key = (os.getpid(), folder.resolve())
     found = _held.get(key)
     if found is None:
-        found = _held[key] = _claim(folder)
+        found = _held[key] = _claim(folder, option)
     return found
 
 
-def _claim(folder: Path) -> Lock:
+def _claim(folder: Path, option: str) -> Lock:
     try:
         descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
@@ -46,8 +49,8 @@ def _claim(folder: Path) -> Lock:
     except BlockingIOError:
         owner = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
         raise ValueError(
-            f"{folder} is in use: process {owner} trains into it; wait for its end, stop it, or "
-            "name another folder with --run"
+            f"{folder} is in use: process {owner} writes to it; wait for its end, stop it, or "
+            f"name another folder with {option}"
         ) from None
     except OSError:  # a file system without locks: better unguarded than refused
         return claim

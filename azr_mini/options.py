@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 import tyro
 
 from azr_mini.config import Config
+from azr_mini.evaluate.benchmarks import BENCHMARKS, GROUPS
 
-BENCHMARKS = ("heldout", "ood")
+NANO_SETS = ("heldout", "ood")
 
 
 @dataclass(frozen=True)
@@ -39,24 +40,39 @@ class TrainOptions:
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """Accuracy of a model or a run, sampled and greedy, with intervals and pass@k."""
+    """Scores of a model or a run: nano's held-out tasks, or the benchmarks of the paper."""
 
     model: Annotated[str, tyro.conf.Positional]
     """A run folder, nano, a model folder, or a name on the Hugging Face hub."""
     benchmarks: str = "heldout"
-    """Comma-separated: heldout, the frozen set of nano tasks; ood, tasks of a second grammar."""
+    """Comma-separated: heldout (the frozen set of nano tasks), ood (tasks of a second grammar),
+    in-distribution, code, math, all, or names such as cruxeval_i."""
     limit: int | None = None
-    """Tasks of each type; all by default."""
-    samples: int = 4
-    """Attempts at each task at the temperature."""
+    """Held-out tasks of each type, or rows of each benchmark; all by default."""
+    samples: int | None = None
+    """Attempts at each task; by default 4 at held-out tasks, and a greedy one at benchmarks."""
     temperature: float = 1.0
-    """Of the sampled attempts; greedy ones are made as well."""
+    """Of the sampled attempts; held-out tasks are also tried greedily."""
+    top_p: float = 1.0
+    """Of the sampled attempts at benchmarks."""
     forced: Literal["think", "answer"] | None = None
-    """Make every answer start with this tag."""
-    max_new_tokens: int = 256
-    """Longest answer."""
+    """Make every answer to a held-out task start with this tag."""
+    max_new_tokens: int | None = None
+    """Longest answer; by default 256 for held-out tasks, the official limits for benchmarks."""
+    prompt: Literal["azr", "official", "instruct"] = "azr"
+    """How benchmarks are asked: the frame of the official evaluation, each benchmark's own prompt,
+    or a plain instruction in the chat template."""
+    out: Path | None = None
+    """Folder for the results of benchmarks; what it holds already is not done again. By default
+    evaluations/MODEL-PROMPT."""
+    data: tuple[str, ...] = ()
+    """NAME=FILE: read a benchmark from this file; other rows than its own are marked."""
     seed: int = 0
     """Of the sampler."""
+    sampler: Literal["torch", "vllm"] = "torch"
+    """Who writes answers to benchmarks."""
+    max_batch: int = 64
+    """Answers to benchmarks that are written at once."""
     quantize: Literal["nf4"] | None = None
     """Load a hub model in 4 bits (with an untrained adapter)."""
     dtype: str = "auto"
@@ -66,19 +82,37 @@ class EvaluateOptions:
     threads: int = 2
     """Cores to use; the operations of a small model take at most every second one."""
     json: Path | None = None
-    """File to write the result to."""
+    """File to write the held-out result to."""
     against: Path | None = None
-    """An earlier result file: also print the paired gain over it."""
+    """An earlier result to compare with: a file of --json, or for benchmarks a folder of --out."""
     unsafe: bool = False
     """Run model-written programs WITHOUT confinement, at your own risk."""
 
     def __post_init__(self):
-        _at_least(self, limit=1, samples=1, max_new_tokens=1, threads=1)
+        _at_least(self, limit=1, samples=1, max_new_tokens=1, threads=1, max_batch=1)
         if self.temperature <= 0:
             raise ValueError(f"temperature is {self.temperature}: give a number above 0")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p is {self.top_p}: give a number above 0, at most 1")
         for name in self.benchmarks.split(","):
-            if name not in BENCHMARKS:
-                raise ValueError(f"no benchmark {name!r}: use {', '.join(BENCHMARKS)}")
+            if name not in (*NANO_SETS, *GROUPS, *BENCHMARKS):
+                known = ", ".join((*NANO_SETS, *GROUPS, *BENCHMARKS))
+                raise ValueError(f"no benchmark {name!r}: use {known}")
+        for given in self.data:
+            if given.partition("=")[0] not in BENCHMARKS or not given.partition("=")[2]:
+                raise ValueError(f"data is {given!r}: give NAME=FILE, NAME a benchmark's")
+
+    @property
+    def nano_sets(self) -> list[str]:
+        """The sets of nano tasks that are asked for, each once."""
+        wanted = self.benchmarks.split(",")
+        return [name for name in NANO_SETS if name in wanted]
+
+    @property
+    def benchmark_names(self) -> list[str]:
+        """The benchmarks that are asked for, each once, in the order of the paper's tables."""
+        wanted = {n for given in self.benchmarks.split(",") for n in GROUPS.get(given, [given])}
+        return [name for name in BENCHMARKS if name in wanted]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,11 @@ from rich.table import Table
 from azr_mini.diagnose import Finding as HealthFinding
 from azr_mini.doctor import Finding
 from azr_mini.estimate import GB, Estimate
+from azr_mini.evaluate.aggregate import averages
+from azr_mini.evaluate.benchmarks import BENCHMARKS
+from azr_mini.evaluate.results import Result
 from azr_mini.evaluate.scores import Scores, gains
+from azr_mini.evaluate.tables import STAND_IN, Evaluated
 
 
 def gains_table(title: str, before: dict, after: dict) -> Table:
@@ -40,6 +44,41 @@ def scores_table(title: str, scores: Scores) -> Table:
             cells.append(f"{found.truncated.mean():.0%}")
         table.add_row(type.value if type else "mean", *cells)
     return table
+
+
+def benchmarks_table(title: str, evaluated: Evaluated) -> Table:
+    """Score with its 95 % interval, pass@k, format failures, cut answers and length by benchmark,
+    and the three averages where they may be formed.
+    """
+    results = {n: evaluated.results[n] for n in BENCHMARKS if n in evaluated.results}
+    ks = sorted({k for result in results.values() for k in result.pass_at if k > 1})
+    table = Table("", "score", "95 % interval", *(f"pass@{k}" for k in ks), title=title)
+    for header in ("rows", "no answer", "cut", "tokens"):
+        table.add_column(header)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    if any(result.is_stand_in for result in results.values()):
+        table.caption = f"{STAND_IN} stand-in rows: no score of the benchmark"
+    for name, result in results.items():
+        score, total = result.score, result.rows * result.samples
+        cells = [f"{score.estimate:.1f}", f"[{score.low:.1f}, {score.high:.1f}]"]
+        cells += [f"{result.pass_at[k].estimate:.1f}" for k in ks]
+        cells += [_share_of_rows(result)]
+        cells += [f"{result.reasons.get('format', 0) / total:.0%}", f"{result.truncated:.0%}"]
+        table.add_row(BENCHMARKS[name].title, *cells, f"{result.mean_tokens:.0f}")
+    scores = {name: result.score.estimate for name, result in results.items()}
+    found = averages(scores, evaluated.unfit)
+    for name, mean in (("CAvg", found.code), ("MAvg", found.math), ("AVG", found.overall)):
+        if mean.value is not None:
+            table.add_row(name, f"{mean.value:.1f}")
+    return table
+
+
+def _share_of_rows(result: Result) -> str:
+    whole = BENCHMARKS[result.benchmark].num_rows
+    if result.is_stand_in:
+        return f"{result.rows}{STAND_IN}"
+    return f"{result.rows}/{whole}" if result.rows < whole else f"{whole}"
 
 
 def estimate_table(title: str, estimate: Estimate) -> Table:

@@ -246,7 +246,7 @@ def test_a_second_process_is_refused_until_the_first_is_dead(tmp_path, whole, ca
     before = contents(folder)
     assert main(["train", "--run", str(folder), "--resume"]) == 2
     shown, said = capsys.readouterr()
-    assert f"{folder} is in use: process {first.pid} trains into it" in said
+    assert f"{folder} is in use: process {first.pid} writes to it" in said
     assert said.count("\n") == 1 and contents(folder) == before
     assert not shown  # refused before anything is loaded
     with pytest.raises(ValueError, match="is in use"):

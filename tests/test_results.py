@@ -106,3 +106,14 @@ def test_vllm_was_seen_to_write_with_the_adapter_that_is_there():
             same = {equal["equal_to_torch_sampler"], equal["equal_to_transformers"]}
             assert same == {equal["prompts"]}, name
             assert max(gap["max"] for gap in found.values()) < 1e-4, name
+
+
+def test_every_grader_gives_right_answers_all_and_wrong_ones_nothing():
+    rows = results("graders.json")["graders"]
+    assert {"cruxeval_i", "cruxeval_o", "humaneval_plus", "mbpp_plus"} <= set(rows)
+    for name, row in rows.items():
+        assert row["oracle"]["correct"] == row["rows"] > 0, name
+        assert row["wrong"]["correct"] == 0, name
+        for model in ("oracle", "wrong"):
+            assert sum(row[model]["reasons"].values()) == row["rows"]
+            assert "format" not in row[model]["reasons"]

@@ -1,4 +1,4 @@
-"""The command `evaluate`: held-out accuracy of a model or a run."""
+"""The command `evaluate`: scores of a model or a run on held-out tasks and on benchmarks."""
 
 import json
 import time
@@ -8,34 +8,52 @@ from pathlib import Path
 from rich import progress
 
 from azr_mini import options as opt
+from azr_mini.commands.benchmarks import load_data, run_benchmarks
 from azr_mini.commands.console import CONSOLE, PROGRAM, parse, say
 
 KINDS = ("sampled", "greedy")
 
 
 def evaluate(arguments: list[str]) -> int:
-    """Scores a model or a run on the benchmarks."""
+    """Scores a model or a run on held-out tasks, on benchmarks, or on both."""
     options = parse(opt.EvaluateOptions, "evaluate", arguments)
-    names = options.benchmarks.split(",")
-    earlier = _earlier_results(options.against, names)
+    earlier, against = _earlier(options)
     if options.json and options.json.exists():
         raise ValueError(f"result file {options.json} exists: name another one with --json")
+    datasets, missing = load_data(options)
+    if not (datasets or options.nano_sets):
+        return 1
     say(f"loading {options.model}")
     from azr_mini.cores import share_cores
-    from azr_mini.environment import environment
-    from azr_mini.evaluate.heldout import TITLES
     from azr_mini.models import quiet_transformers
-    from azr_mini.report import gains_table, scores_table
-    from azr_mini.sandbox import Executor
 
     quiet_transformers()
     policy = _load(options)
     share_cores(policy, options.threads)
+    if options.nano_sets:
+        _evaluate_nano_sets(options, policy, arguments, earlier)
+    if datasets:
+        return run_benchmarks(options, policy, datasets, missing, against)
+    return 1 if missing else 0
+
+
+def _evaluate_nano_sets(
+    options: opt.EvaluateOptions, policy, arguments: list[str], earlier: dict
+) -> None:
+    from azr_mini.environment import environment
+    from azr_mini.evaluate.heldout import TITLES
+    from azr_mini.report import gains_table, scores_table
+    from azr_mini.sandbox import Executor
+
     with Executor(unsafe=options.unsafe) as executor:
         began = time.perf_counter()
-        settings = {n: getattr(options, n) for n in ("forced", "max_new_tokens", "seed")}
-        how = (options.limit, options.samples, options.temperature)
-        found = {name: both_ways(policy, executor, *how, name=name, **settings) for name in names}
+        settings = {"forced": options.forced, "seed": options.seed}
+        settings["max_new_tokens"] = options.max_new_tokens or 256
+        how = (options.limit, options.samples or 4, options.temperature)
+        found = {
+            name: both_ways(policy, executor, *how, name=name, **settings)
+            for name in options.nano_sets
+        }
     results = {}
     for name, both in found.items():
         # the held-out set stands without a name: files of before there was another are like that
@@ -54,12 +72,21 @@ def evaluate(arguments: list[str]) -> int:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(record) + "\n", encoding="utf-8")
         say(str(options.json))
-    return 0
 
 
-def _earlier_results(path: Path | None, names: list[str]) -> dict[str, dict]:
+def _earlier(options: opt.EvaluateOptions) -> tuple[dict, object]:
+    """What to compare with: results on sets of nano tasks, and a summary of benchmarks or None."""
+    path = options.against
     if path is None:
-        return {}
+        return {}, None
+    if options.nano_sets and not (options.benchmark_names and path.is_dir()):
+        return _earlier_results(path, options.nano_sets), None
+    from azr_mini.evaluate.suite import read_summary
+
+    return {}, read_summary(path)
+
+
+def _earlier_results(path: Path, names: list[str]) -> dict[str, dict]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         sets = {name: record if name == "heldout" else record[name] for name in names}
@@ -73,15 +100,19 @@ def _load(options: opt.EvaluateOptions):
     from azr_mini.policy import load_policy
     from azr_mini.runs import Run, is_run
 
-    name, rank = options.model, 1 if options.quantize else None
+    needs_adapter = options.quantize or options.sampler == "vllm"
+    name, rank, dialect = options.model, 1 if needs_adapter else None, "auto"
     if is_run(name):
-        checkpoint = Run.open(name).last_checkpoint
+        run = Run.open(name)
+        checkpoint, dialect = run.last_checkpoint, run.record["config"].get("dialect", "auto")
         if checkpoint is None:
             raise ValueError(f"run {name} has no checkpoint yet: train it for some steps first")
         if checkpoint.note:
             say(checkpoint.note)
         name, rank = str(checkpoint.folder), None
-    return load_policy(name, options.quantize, rank, options.dtype, options.device)
+    policy = load_policy(name, options.quantize, rank, options.dtype, options.device)
+    policy.speak(dialect)  # as in training
+    return policy
 
 
 def both_ways(

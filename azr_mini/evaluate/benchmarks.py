@@ -123,6 +123,10 @@ _ALL = [
     ),
 ]  # fmt: skip
 BENCHMARKS = {benchmark.name: benchmark for benchmark in _ALL}  # in the order of the paper's tables
+GROUPS = {
+    group: [benchmark.name for benchmark in _ALL if group in (benchmark.group, "all")]
+    for group in (IN_DISTRIBUTION, CODE, MATH, "all")
+}
 
 
 @dataclass(frozen=True)

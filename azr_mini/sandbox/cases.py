@@ -99,7 +99,7 @@ def open_case(job: Job, static_check: bool) -> Case:
 
 def read_reply(request: Request, reply: Reply) -> list[Run]:
     """What happened to each case of a request. The payload is hostile text and only parsed."""
-    failed = _failure(reply, request.cpu_seconds)
+    failed = failure_of(reply, request.cpu_seconds)
     if failed:
         return [everywhere(case, failed) for case in request.cases]
     try:
@@ -127,7 +127,7 @@ def _blocks(payload: str, most_lines: int) -> list[list[str]]:
     return blocks
 
 
-def _failure(reply: Reply, cpu_seconds: float) -> Outcome | None:
+def failure_of(reply: Reply, cpu_seconds: float) -> Outcome | None:
     """Why the process failed as a whole, or None when it may have answered."""
     if reply.end:
         return ENDS[reply.end]

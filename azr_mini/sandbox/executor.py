@@ -15,11 +15,11 @@ from azr_mini.sandbox.cases import (
     open_case,
     read_reply,
 )
-from azr_mini.sandbox.protocol import ADVICE, Reply, Request, SandboxError
-from azr_mini.sandbox.selftest import Layer, self_test
+from azr_mini.sandbox.protocol import Reply, Request
+from azr_mini.sandbox.selftest import Layer, start_confined
 from azr_mini.sandbox.static_check import ALLOWED_MODULES
 from azr_mini.sandbox.unsafe import WARNING, UnsafeRunner
-from azr_mini.sandbox.zygotes import ConfinedRunner
+from azr_mini.sandbox.zygotes import PLAIN
 
 FIRST_SEED, SECOND_SEED, *MORE_SEEDS = SEEDS = (1, 2, 3, 4)  # PYTHONHASHSEED of the interpreters
 
@@ -58,7 +58,11 @@ class Executor:
         self.cpu_seconds = cpu_seconds
         self.wall_seconds = wall_seconds or 5.0 + 40 * cpu_seconds
         self.share = share
-        config = {"modules": ALLOWED_MODULES, "memory_bytes": memory_mb << 20, "skip": _skip}
+        config = PLAIN | {
+            "modules": ALLOWED_MODULES,
+            "memory_bytes": memory_mb << 20,
+            "skip": _skip,
+        }
         python = python or sys.executable
         if unsafe:
             warnings.warn(WARNING, RuntimeWarning, stacklevel=2)
@@ -66,19 +70,8 @@ class Executor:
             self._runner = UnsafeRunner(workers, config, python)
             self._layers = [Layer("confinement", False, WARNING)]
         else:
-            self._runner, self._layers = self._confined(workers, memory_mb, config, python)
-
-    @staticmethod
-    def _confined(workers: int, memory_mb: int, config: dict, python: str):
-        if sys.platform not in ("linux", "darwin"):
-            raise SandboxError(f"programs cannot be confined on {sys.platform}: {ADVICE}")
-        seeds = [FIRST_SEED, SECOND_SEED] * workers + MORE_SEEDS * ((workers + 1) // 2)
-        runner = ConfinedRunner(seeds, config, python)
-        try:
-            return runner, self_test(runner, memory_mb)
-        except BaseException:
-            runner.close()
-            raise
+            seeds = [FIRST_SEED, SECOND_SEED] * workers + MORE_SEEDS * ((workers + 1) // 2)
+            self._runner, self._layers = start_confined(seeds, config, python)
 
     def __enter__(self) -> "Executor":
         return self

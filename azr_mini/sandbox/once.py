@@ -29,15 +29,17 @@ def limit(cpu_seconds: float, memory_bytes: int) -> None:
 
 
 def main(config: dict) -> None:
-    values = load("azr_values", HERE.parent / "values.py")
-    program = load("azr_program", HERE / "program.py")
+    os.environ.update(config["environment"])
+    sys.path += config["folders"]
+    values = load("azr_values", HERE / config["values"])
+    program = load("azr_program", HERE / config["program"])
     request = json.loads(sys.stdin.buffer.read())
     result = os.dup(1)
     sys.stdin = sys.stdout = sys.stderr = None  # print in a program does nothing
     limit(request["cpu"], config["memory_bytes"])
-    payload = program.run_programs(request["programs"], request["reverse"], values.canonical)
-    while payload:
-        payload = payload[os.write(result, payload) :]
+    for payload in program.run_programs(request["programs"], request["reverse"], values.canonical):
+        while payload:
+            payload = payload[os.write(result, payload) :]
 
 
 if __name__ == "__main__":

@@ -65,6 +65,20 @@ class Layer(NamedTuple):
     detail: str
 
 
+def start_confined(
+    seeds: list[int], config: dict, python: str
+) -> tuple[ConfinedRunner, list[Layer]]:
+    """A runner that passed the self-test, and what that found; else SandboxError."""
+    if sys.platform not in ("linux", "darwin"):
+        raise SandboxError(f"programs cannot be confined on {sys.platform}: {ADVICE}")
+    runner = ConfinedRunner(seeds, config, python)
+    try:
+        return runner, self_test(runner, config["memory_bytes"] >> 20)
+    except BaseException:
+        runner.close()
+        raise
+
+
 def self_test(runner: ConfinedRunner, memory_mb: int) -> list[Layer]:
     """One row per layer and attack; SandboxError, naming those that do not hold, if any."""
     rows: list[Layer] = []

@@ -22,7 +22,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-MAX_PAYLOAD = 4_000_000  # bytes a child may write
 CHUNK = 8_192  # bytes read at a time; a buffer of few pages, because each is copied after a fork
 HEADER = struct.Struct(">IId")  # of a request: bytes that follow, its id, wall seconds
 ENCODINGS = ["ascii", "latin-1", "utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"]
@@ -38,10 +37,12 @@ def load(name: str, path: Path):
     return module
 
 
-def preload(modules: list[str]) -> None:
+def preload(modules: list[str], folders: list[str]) -> None:
     """Imports what programs may import, because later no file can be opened."""
+    sys.path += folders
     for name in modules:
         importlib.import_module(name)
+    del sys.path[len(sys.path) - len(folders) :]
     for name in ENCODINGS:
         codecs.lookup(name)
     warnings.simplefilter("ignore")
@@ -83,11 +84,13 @@ class Zygote:
     """Serves requests until its trainer closes the socket."""
 
     def __init__(self, config: dict):
-        preload(config["modules"])
+        os.environ.update(config["environment"])
+        preload(config["modules"], config["folders"])
         self.skip = config["skip"]
         self.memory_bytes = config["memory_bytes"]
-        self.values = load("azr_values", HERE.parent / "values.py")
-        self.program = load("azr_program", HERE / "program.py")
+        self.max_payload = config["max_payload"]
+        self.values = load("azr_values", HERE / config["values"])
+        self.program = load("azr_program", HERE / config["program"])
         self.confine = load("azr_confine", HERE / "confine.py")
         self.macos = load("azr_macos", HERE / "macos.py") if sys.platform == "darwin" else None
         self.filter = None
@@ -126,15 +129,16 @@ class Zygote:
             request = json.loads(body)
             self.confine.enter_child(writing, request["cpu"], self.pid, self.skip)
             if request["programs"] is None:
-                payload = json.dumps(self.confine.report()).encode("ascii")
+                pieces = [json.dumps(self.confine.report()).encode("ascii")]
             else:
                 if self.filter is not None:
                     self.filter.install()
-                payload = self.program.run_programs(
+                pieces = self.program.run_programs(
                     request["programs"], request["reverse"], self.values.canonical
                 )
-            while payload:
-                payload = payload[os.write(self.confine.RESULT_FD, payload) :]
+            for payload in pieces:
+                while payload:
+                    payload = payload[os.write(self.confine.RESULT_FD, payload) :]
         finally:
             os._exit(0)  # an exit status means nothing: only the complete answer counts
 
@@ -157,7 +161,7 @@ class Zygote:
                     sys.exit()
                 if not written.read():
                     break
-                end = "flood" if written.size > MAX_PAYLOAD else ""
+                end = "flood" if written.size > self.max_payload else ""
         os.kill(child, signal.SIGKILL)
         _, status, usage = os.wait4(child, 0)
         return {

@@ -19,6 +19,14 @@ START_SECONDS = 60.0  # patience with a zygote beyond its own deadlines, on a ve
 MAX_REPLY = 8_000_000  # bytes
 MAX_STARTS = 3  # of a zygote that dies before it is ready; a machine short of memory may kill one
 MAX_WAITING = 2  # requests given to a zygote: one runs, one waits in the socket
+PLAIN = {  # how a zygote runs programs of self-play; the files lie beside this one
+    "program": "program.py",
+    "values": "../values.py",
+    "folders": [],  # to import from, beside the standard library
+    "environment": {},
+    "max_payload": 4_000_000,  # bytes a child may write
+    "skip": [],  # layers to leave out, for tests of the self-test
+}
 
 
 def command(python: str, file: str, config: dict) -> list[str]:
