@@ -8,11 +8,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from azr_mini.evaluate.benchmarks import BENCHMARKS  # noqa: E402
 from benchmarks import (  # noqa: E402
     base,
     executor,
     learner,
     learning,
+    nano_reach,
     performance,
     soak,
     step,
@@ -73,6 +75,25 @@ def test_what_is_said_about_kills_is_recorded():
 
 def test_the_page_on_performance_is_drawn_from_the_records():
     assert performance.PAGE.read_text(encoding="utf-8") == performance.page(performance.load())
+
+
+def test_the_page_on_the_reach_of_nano_is_drawn_from_its_record():
+    found = results("nano_reach.json")
+    page = nano_reach.PAGE.read_text(encoding="utf-8")
+    assert page == nano_reach.page(found)
+    for by_set in found["models"].values():
+        sizes = {name: sum(row["tasks"] for row in rows.values()) for name, rows in by_set.items()}
+        assert sizes.pop("cruxeval") == 2 * found["cruxeval"]["counts"]["both"]
+        assert sizes.pop("held-out") == 3 * nano_reach.TASKS and sum(sizes.values()) == 900
+    base, after = ({name: {t: r["accuracy"] for t, r in rows.items()} for name, rows in m.items()}
+                   for m in found["models"].values())  # fmt: skip
+    for type in ("deduction", "abduction"):  # what the page says of them in words
+        assert after["held-out"][type][1] > base["held-out"][type][2]
+    for name in ("combined", "new"):
+        for type, (_, low, high) in base[name].items():
+            assert after[name][type][1] < high and after[name][type][2] > low
+    named = {benchmark.title for benchmark in BENCHMARKS.values()}
+    assert all(title in page for title in named)
 
 
 def test_recorded_ratios_follow_from_what_was_measured():
