@@ -92,7 +92,7 @@ def test_equal_values_are_right_and_near_ones_are_wrong(verifier):
     ]  # fmt: skip
     different = [
         ("(1, 2)", "(2, 1)"), ("[0, 1]", "(0, 1)"), ("1.6", "1.61"), ("25", ""), ("25", "26"),
-        ("x^2", "x"), ("25", "24 or 25"), ("\\{1, 2\\}", "1"),
+        ("x^2", "x"), ("25", "24 or 25"), ("\\{1, 2\\}", "1"), ("2x + z = 1", "1"),
     ]  # fmt: skip
     assert score(verifier, equal) == [True] * len(equal)
     assert score(verifier, different) == [False] * len(different)

@@ -48,7 +48,7 @@ def question(benchmark: Benchmark, row: dict) -> str:
     """The task: a program with its arguments, or with what it returned."""
     program = fence("python", row["code"])
     if benchmark.kind is Kind.OUTPUT:
-        arguments = fence("input", _gold_arguments(row))
+        arguments = fence("input", gold_arguments(row))
         return OUTPUT.format(name=_name(row), program=program, arguments=arguments)
     output = fence("output", row["output"])
     return INPUT.format(name=_name(row), program=program, output=output)
@@ -58,8 +58,8 @@ def _name(row: dict) -> str:
     return row.get("function_name", "f")
 
 
-def _gold_arguments(row: dict) -> str:
-    """CruxEval's rows hold the arguments, LiveCodeBench's the whole call with keywords."""
+def gold_arguments(row: dict) -> str:
+    """The arguments of a row: CruxEval's hold them, LiveCodeBench's the whole call."""
     if "function_name" not in row:
         return row["input"]
     return row["input"].strip()[len(row["function_name"]) :].strip()[1:-1]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from azr_mini.chat_wording import FRAME, fence
 from azr_mini.evaluate.benchmarks import Benchmark, Kind
+from azr_mini.evaluate.exec_io import gold_arguments
 from azr_mini.prompts import THINK_OPEN, Dialect, solve_prompt
 from azr_mini.tasks import Task, TaskType
 from azr_mini.templates import in_plain_text, in_template
@@ -156,8 +157,6 @@ def _nano(benchmark: Benchmark, row: dict) -> str | None:
     types = {Kind.OUTPUT: TaskType.DEDUCTION, Kind.INPUT: TaskType.ABDUCTION}
     if benchmark.kind not in types:
         return None
-    arguments = row["input"]
-    if name := row.get("function_name"):  # there the input is the whole call
-        arguments = arguments.strip().removeprefix(name).strip()[1:-1]
-    task = Task(types[benchmark.kind], row["code"], (arguments,), (row["output"],))
+    arguments, output = (gold_arguments(row),), (row["output"],)
+    task = Task(types[benchmark.kind], row["code"], arguments, output)
     return solve_prompt(task, Dialect.NANO)
