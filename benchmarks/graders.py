@@ -17,13 +17,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from azr_mini.evaluate import code_tasks, contest, exec_io  # noqa: E402
+from azr_mini.evaluate import code_tasks, contest, exec_io, math_answers  # noqa: E402
+from azr_mini.evaluate.answering import Runners  # noqa: E402
 from azr_mini.evaluate.benchmarks import BENCHMARKS, Benchmark, Kind  # noqa: E402
-from azr_mini.sandbox.benchmark import BenchmarkRunner  # noqa: E402
 from benchmarks.recording import RESULTS, header, write  # noqa: E402
 
 WORKERS = 2
-MEMORY_MB = 4096  # one reference of MBPP+ takes most of it
 LCB_FILES = {  # stand-ins: the real rows are not ours to ship
     "execution": "livecodebench_execution/lcb_execution_synthetic.jsonl.gz",
     "generation": "livecodebench_generation/lcb_generation_synthetic.jsonl.gz",
@@ -75,6 +74,23 @@ def wrong_program(row: dict) -> str:
     return reply("python", "raise ValueError")
 
 
+def gold_answer(benchmark: Benchmark):
+    """The model that knows the answers to a math benchmark."""
+
+    def model(row: dict) -> str:
+        return boxed(math_answers.gold(benchmark, row))
+
+    return model
+
+
+def wrong_number(row: dict) -> str:
+    return boxed("-987654321")
+
+
+def boxed(answer: str) -> str:
+    return f"<think>So.</think>\n<answer>\n\\boxed{{{answer}}}\n</answer>"
+
+
 def cases() -> dict[str, tuple]:
     """By name: benchmark, adapter, rows, and what a right and a wrong model would write."""
     execution, generation = BENCHMARKS["lcb_execution"], BENCHMARKS["lcb_generation"]
@@ -94,6 +110,10 @@ def cases() -> dict[str, tuple]:
         add(name, benchmark, code_tasks, benchmark.file, reference, wrong_function)
     add("lcb_generation, stand-in", generation, contest, LCB_FILES["generation"],
         gold_program, wrong_program)  # fmt: skip
+    for name, benchmark in BENCHMARKS.items():
+        if benchmark.kind is Kind.MATH:
+            right = gold_answer(benchmark)
+            add(name, benchmark, math_answers, benchmark.file, right, wrong_number)
     return found
 
 
@@ -116,11 +136,11 @@ def main() -> None:
     record = header("graders.py") | {"workers": WORKERS, "graders": {}}
     if options.only and options.out.exists():
         record["graders"] = json.loads(options.out.read_text(encoding="utf-8"))["graders"]
-    with BenchmarkRunner(WORKERS, memory_mb=MEMORY_MB) as runner:
+    with Runners(WORKERS) as runners:
         for name, (benchmark, adapter, file, right, wrong) in cases().items():
             if options.only and name.partition(",")[0] not in options.only:
                 continue
-            rows = read_rows(file)
+            rows, runner = read_rows(file), runners.runner(benchmark.kind)
             oracle = graded(benchmark, adapter, rows, right, runner)
             against = graded(benchmark, adapter, rows, wrong, runner)
             record["graders"][name] = {"rows": len(rows), "oracle": oracle, "wrong": against}
