@@ -106,17 +106,19 @@ def test_a_call_ends_at_its_first_failing_input(runner):
     result = run(runner, program, "1", "2", "0", "3")
     assert (result.status, result.values) == ("error", [6, 3])
     assert "ZeroDivisionError" in result.detail
+    program = "def f(x):\n    while x: pass\n    return 1 / x\n"
+    assert run(runner, program, "0", "1", cpu_seconds=0.3).status == "error"
     result = run(runner, "print(6 // int(input()))", "1", "0", "2", entry=None)
     assert (result.status, result.values) == ("error", ["6\n"])
 
 
 def test_the_limit_of_time_is_one_for_each_input(runner):
-    """Three inputs of which two fit into the limit: no single one is too slow."""
+    """Six inputs of which two fit into the limit: no single one is too slow."""
     program = "import time\ndef f(x):\n    while time.process_time() - start < x: pass\n"
     program += "    reset()\n    return x\ndef reset():\n    global start\n"
     program += "    start = time.process_time()\nreset()\n"
-    result = run(runner, program, "0.15", "0.15", "0.15", "0.15", cpu_seconds=0.4)
-    assert (result.status, result.values) == ("ok", [0.15] * 4)
+    result = run(runner, program, *["0.15"] * 6, cpu_seconds=0.4)
+    assert (result.status, result.values) == ("ok", [0.15] * 6)
     result = run(runner, program, "0.05", "9", "0.05", cpu_seconds=0.4)
     assert (result.status, result.values) == ("timeout", [0.05])
 
@@ -216,12 +218,10 @@ def test_no_memory_of_other_programs_is_found(runner):
     assert result.status == "crash" or result.values == [[]]
 
 
-def test_too_long_texts_are_refused_before_they_are_run(runner, monkeypatch):
-    monkeypatch.setattr(runner, "_runner", None)
-    monkeypatch.setattr(benchmark, "_requests", lambda split: iter(()))
-    runner._runner = type("Nothing", (), {"run": lambda self, requests, receive: None})()
+def test_texts_that_are_too_long_are_refused(runner):
     results = runner.run([Call("#" * 600_000, ["1"]), Call(BENIGN, ["1" * 21_000_000])])
     assert [result.status for result in results] == ["syntax", "input"]
+    assert all("longer than" in result.detail for result in results)
 
 
 def test_no_process_and_no_descriptor_is_left():

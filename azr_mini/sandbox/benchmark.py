@@ -113,11 +113,12 @@ class Part:
 class BenchmarkRunner:
     """Confined workers for programs of benchmarks. A context manager that tests itself at start.
 
-    workers: interpreters, one per core to use. memory_mb: of one process, at most 4096.
+    workers: interpreters, one per core to use. memory_mb: of one process, at most 4096, which one
+    reference of MBPP+ needs.
     unsafe: run without confinement, with a warning. Raises SandboxError like `Executor`.
     """
 
-    def __init__(self, workers: int = 2, unsafe: bool = False, *, memory_mb: int = 2048):
+    def __init__(self, workers: int = 2, unsafe: bool = False, *, memory_mb: int = 4096):
         if workers < 1 or not 1 <= memory_mb <= 4096:
             raise ValueError(
                 f"workers={workers} must be positive and memory_mb={memory_mb} between 1 and 4096"
