@@ -165,6 +165,7 @@ def test_names_and_groups_are_asked_once_each_in_the_order_of_the_tables():
     assert names("heldout") == [] and EvaluateOptions("nano").has_heldout
 
 
+@pytest.mark.slow
 def test_a_run_is_spoken_to_as_it_was_trained(tmp_path, models):
     settings = ["--dialect", "plain", "--num-steps", "1", "--batch-size", "1", "--heldout-tasks"]
     settings += ["0", "--num-attempts", "1", "--max-new-tokens", "4", "--max-prompt-tokens", "1500"]

@@ -98,6 +98,10 @@ def test_equal_values_are_right_and_near_ones_are_wrong(verifier):
     assert score(verifier, different) == [False] * len(different)
 
 
+def test_python_is_not_read_where_latex_cannot_be(verifier):
+    assert score(verifier, [("24", "\\frac{ = 25-1 "), ("24", "\\left( 25-1 = 24")]) == [False] * 2
+
+
 def test_hostile_answers_are_wrong_in_bounded_time_and_cost_nobody_else(tmp_path):
     mark = tmp_path / "mark"
     code = f"__import__('pathlib').Path({str(mark)!r}).touch()"

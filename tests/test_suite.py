@@ -52,7 +52,7 @@ class SpellingPolicy:
     def tokenizer(self):
         return self
 
-    def encode(self, prompt, add_special_tokens=True):
+    def encode(self, prompt, add_special_tokens=True, verbose=True):
         return [ord(character) for character in prompt]
 
     def decode(self, ids):

@@ -11,7 +11,6 @@ from azr_mini.evaluate.styles import make_prompt, style_for
 from azr_mini.sandbox.benchmark import BenchmarkRunner
 
 COMPLETIONS_PER_BATCH = 256
-MEMORY_MB = 4096  # of a program; one reference of MBPP+ takes most of it
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class Runners:
             made = (
                 MathVerifier(self._workers)
                 if is_math
-                else BenchmarkRunner(self._workers, self._unsafe, memory_mb=MEMORY_MB)
+                else BenchmarkRunner(self._workers, self._unsafe)
             )
             self._opened[is_math] = self._stack.enter_context(made)
         return self._opened[is_math]

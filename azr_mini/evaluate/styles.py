@@ -132,17 +132,22 @@ def make_prompt(style: str, benchmark: Benchmark, row: dict, question: str, poli
 
 
 def _plain(policy, text: str, opening: str = "", stop: str = "") -> Prompt:
-    return Prompt(text, policy.tokenizer.encode(text), opening, stop)
+    return _prompt(policy, text, opening, stop)
 
 
 def _spoken(policy, asked: str, opening: str = "", stop: str = "") -> Prompt:
     """Inside the chat template of a model that was trained on it; `Policy.encode` does the same."""
     if policy.in_template:
         text = in_template(policy.tokenizer, asked) + opening
-        ids = policy.tokenizer.encode(text, add_special_tokens=False)
-        return Prompt(text, ids, opening, stop)
+        return _prompt(policy, text, opening, stop, add_special_tokens=False)
     text = asked if policy.dialect is Dialect.NANO else in_plain_text(asked)
     return _plain(policy, f"{text} {opening}" if opening else text, opening, stop)
+
+
+def _prompt(policy, text: str, opening: str, stop: str, add_special_tokens: bool = True) -> Prompt:
+    # not verbose: whoever asks sees to prompts that are too long
+    ids = policy.tokenizer.encode(text, add_special_tokens=add_special_tokens, verbose=False)
+    return Prompt(text, ids, opening, stop)
 
 
 def _assertion(benchmark: Benchmark, row: dict) -> str:
