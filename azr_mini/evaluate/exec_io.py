@@ -153,6 +153,7 @@ def stated_arguments(answer: str, name: str) -> str | None:
 
     None unless the answer is exactly one of these.
     """
+    arguments = answer
     match _statement(answer):
         case (
             ast.Assert(test=ast.Compare(left=ast.Call() as call, ops=[ast.Eq()]))
@@ -160,13 +161,16 @@ def stated_arguments(answer: str, name: str) -> str | None:
             | ast.Expr(value=ast.Call() as call)
         ) if _calls(call, name):
             source = ast.get_source_segment(answer, call)
-            return source[len(name) :].strip()[1:-1]
+            before, arguments = source[: len(name)], source[len(name) :].strip()
+            if before != name or arguments[0] != "(":  # "(f)(1)"
+                return None
+            arguments = arguments[1:-1]
     # The line break keeps "3)#" from hiding our own closing bracket in a comment.
-    match _statement(f"{name}({answer}\n)"):
+    match _statement(f"{name}({arguments}\n)"):
         case ast.Expr(value=ast.Call(func=ast.Name(), args=positional, keywords=named)):
             nodes = [node for part in (*positional, *named) for node in ast.walk(part)]
-            # An answer with a call of the function inside it is neither of the three.
-            return None if any(_calls(node, name) for node in nodes) else answer
+            # Bare arguments with a call of the function inside may be a call with something added.
+            return None if any(_calls(node, name) for node in nodes) else arguments
     return None
 
 
