@@ -64,8 +64,8 @@ class Call:
 class CallResult:
     """What became of a call: "ok", or why its first failing input failed, as `Result.status`.
 
-    values: what the inputs before that one returned (stdout, for a script). cpu_seconds: of all
-    its processes, or of the slowest one of a script.
+    values: what the inputs before that one returned (stdout, for a script). cpu_seconds: of the
+    slowest of its processes, repetitions included.
     """
 
     status: str
@@ -116,8 +116,8 @@ class BenchmarkRunner:
     """Confined workers for programs of benchmarks. A context manager that tests itself at start.
 
     workers: interpreters, one per core to use. memory_mb: of one process, at most 4096, which one
-    reference of MBPP+ needs.
-    unsafe: run without confinement, with a warning. Raises SandboxError like `Executor`.
+    reference of MBPP+ needs. unsafe: run without confinement, with a warning. Raises SandboxError
+    like `Executor`.
     """
 
     def __init__(self, workers: int = 2, unsafe: bool = False, *, memory_mb: int = 4096):
