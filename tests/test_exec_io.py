@@ -264,6 +264,13 @@ def test_an_argument_cannot_change_what_belongs_to_the_program(runner):
     assert not any(grade.correct for grade in grades)
 
 
+def test_ranges_get_from_process_to_process(runner):
+    row = {"code": "K = [7]\ndef f(a):\n    return a.stop", "input": "range(7)", "output": "7"}
+    answers = ["range(K[0])", "range(0, len(K) + 6, 2)", "range(K[0] + 1)", "[K[0]]"]
+    reasons = [grade.reason for grade in grade(INPUT, [row] * 4, answers, runner)]
+    assert reasons == ["correct", "correct", "wrong", "error"]
+
+
 def test_results_of_collections_equal_built_in_ones_and_no_others(runner):
     code = "from collections import *\ndef f(a):\n    return {}(a)"
     cases = [("Counter", "{'x': 2}", "'xx'"), ("OrderedDict", "{1: 2}", "[(1, 2)]")]

@@ -32,12 +32,9 @@ def stated_arguments(answer: str, name: str) -> str | None:
             | ast.Expr(value=ast.Compare(left=ast.Call() as call, ops=[ast.Eq()]))
             | ast.Expr(value=ast.Call() as call)
         ) if _calls(call, name):
-            source = ast.get_source_segment(answer, call)
-            before, arguments = source[: len(name)], source[len(name) :].strip()
-            if before != name or arguments[0] != "(":  # "(f)(1)"
-                return None
-            arguments = arguments[1:-1]
-    # The line break keeps "3)#" from hiding our own closing bracket in a comment.
+            arguments = ast.get_source_segment(answer, call)[len(name) :].strip()[1:-1]
+    # Whatever was cut out must be the arguments of one call. The line break keeps "3)#" from hiding
+    # our own closing bracket in a comment.
     match statement(f"{name}({arguments}\n)"):
         case ast.Expr(value=ast.Call(func=ast.Name(), args=positional, keywords=named)):
             nodes = [node for part in (*positional, *named) for node in ast.walk(part)]
