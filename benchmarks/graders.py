@@ -8,6 +8,7 @@ import argparse
 import gzip
 import json
 import os
+import resource
 import sys
 import time
 from collections import Counter
@@ -23,6 +24,7 @@ from azr_mini.evaluate.benchmarks import BENCHMARKS, Benchmark, Kind  # noqa: E4
 from benchmarks.recording import RESULTS, header, write  # noqa: E402
 
 WORKERS = 2
+KINDS = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
 LCB_FILES = {  # stand-ins: the real rows are not ours to ship
     "execution": "livecodebench_execution/lcb_execution_synthetic.jsonl.gz",
     "generation": "livecodebench_generation/lcb_generation_synthetic.jsonl.gz",
@@ -117,15 +119,30 @@ def cases() -> dict[str, tuple]:
     return found
 
 
-def graded(benchmark: Benchmark, adapter, rows: list[dict], model, runner) -> dict:
-    """The score of a model's completions, the reasons, and the seconds of it all."""
-    began = time.perf_counter()
-    answers = [adapter.extract(benchmark, model(row)) for row in rows]
-    grades = adapter.grade(benchmark, rows, answers, runner)
-    seconds = time.perf_counter() - began
-    reasons = dict(Counter(grade.reason for grade in grades))
-    correct = sum(grade.correct for grade in grades)
-    return {"correct": correct, "reasons": reasons, "seconds": round(seconds, 1)}
+def graded(benchmark: Benchmark, adapter, rows: list[dict], model) -> dict:
+    """The score of a model's completions, the reasons, and the seconds of it all.
+
+    cpu_seconds are those of all processes: what matters where the machine was busy.
+    """
+    with Runners(WORKERS) as runners:
+        runner = runners.runner(benchmark.kind)
+        cpu_began = sum(map(used, KINDS))
+        began = time.perf_counter()
+        answers = [adapter.extract(benchmark, model(row)) for row in rows]
+        grades = adapter.grade(benchmark, rows, answers, runner)
+        seconds = time.perf_counter() - began
+    cpu_seconds = sum(map(used, KINDS)) - cpu_began  # children count when they have ended
+    return {
+        "correct": sum(grade.correct for grade in grades),
+        "reasons": dict(Counter(grade.reason for grade in grades)),
+        "seconds": round(seconds, 1),
+        "cpu_seconds": round(cpu_seconds, 1),
+    }
+
+
+def used(kind: int) -> float:
+    usage = resource.getrusage(kind)
+    return usage.ru_utime + usage.ru_stime
 
 
 def main() -> None:
@@ -136,16 +153,15 @@ def main() -> None:
     record = header("graders.py") | {"workers": WORKERS, "graders": {}}
     if options.only and options.out.exists():
         record["graders"] = json.loads(options.out.read_text(encoding="utf-8"))["graders"]
-    with Runners(WORKERS) as runners:
-        for name, (benchmark, adapter, file, right, wrong) in cases().items():
-            if options.only and name.partition(",")[0] not in options.only:
-                continue
-            rows, runner = read_rows(file), runners.runner(benchmark.kind)
-            oracle = graded(benchmark, adapter, rows, right, runner)
-            against = graded(benchmark, adapter, rows, wrong, runner)
-            record["graders"][name] = {"rows": len(rows), "oracle": oracle, "wrong": against}
-            print(f"{name:32} {len(rows):4} rows, oracle {oracle}, wrong {against}", flush=True)
-            write(options.out, record)
+    for name, (benchmark, adapter, file, right, wrong) in cases().items():
+        if options.only and name.partition(",")[0] not in options.only:
+            continue
+        rows = read_rows(file)
+        oracle = graded(benchmark, adapter, rows, right)
+        against = graded(benchmark, adapter, rows, wrong)
+        record["graders"][name] = {"rows": len(rows), "oracle": oracle, "wrong": against}
+        print(f"{name:32} {len(rows):4} rows, oracle {oracle}, wrong {against}", flush=True)
+        write(options.out, record)
 
 
 if __name__ == "__main__":

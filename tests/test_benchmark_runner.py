@@ -97,8 +97,13 @@ def test_megabytes_go_in_and_come_out(runner):
     assert result.values == ["y" * 3_000_000 + "\n"]
 
 
-def test_a_script_that_prints_too_much_is_stopped(runner):
-    assert run(runner, "print('x' * 8_000_000)", "", entry=None).status == "output"
+def test_many_megabytes_are_spread_over_processes(runner):
+    program = "n = 0\ndef f(x):\n    global n\n    n += 1\n    return n, len(x)\n"
+    inputs = [repr("x" * size) for size in (10, 3_000_000, 900_000, 200_000, 5_000_000, 1)]
+    sizes = [10, 3_000_000, 900_000, 200_000, 5_000_000, 1]
+    assert run(runner, program, *inputs).values == list(zip([1, 2, 3, 1, 1, 1], sizes, strict=True))
+    result = run(runner, "def f(x): return 'x' * x", *["400_000"] * 30)
+    assert [len(value) for value in result.values] == [400_000] * 30
 
 
 def test_a_call_ends_at_its_first_failing_input(runner):
@@ -219,7 +224,7 @@ def test_no_memory_of_other_programs_is_found(runner):
 
 
 def test_texts_that_are_too_long_are_refused(runner):
-    results = runner.run([Call("#" * 600_000, ["1"]), Call(BENIGN, ["1" * 21_000_000])])
+    results = runner.run([Call("#" * 600_000, ["1"]), Call(BENIGN, ["1" * 100_000_001])])
     assert [result.status for result in results] == ["syntax", "input"]
     assert all("longer than" in result.detail for result in results)
 
