@@ -8,6 +8,7 @@ import argparse
 import gzip
 import json
 import os
+import resource
 import sys
 import time
 from collections import Counter
@@ -17,13 +18,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from azr_mini.evaluate import code_tasks, contest, exec_io  # noqa: E402
+from azr_mini.evaluate import code_tasks, contest, exec_io, math_answers  # noqa: E402
+from azr_mini.evaluate.answering import Runners  # noqa: E402
 from azr_mini.evaluate.benchmarks import BENCHMARKS, Benchmark, Kind  # noqa: E402
-from azr_mini.sandbox.benchmark import BenchmarkRunner  # noqa: E402
 from benchmarks.recording import RESULTS, header, write  # noqa: E402
 
 WORKERS = 2
-MEMORY_MB = 4096  # one reference of MBPP+ takes most of it
+KINDS = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
 LCB_FILES = {  # stand-ins: the real rows are not ours to ship
     "execution": "livecodebench_execution/lcb_execution_synthetic.jsonl.gz",
     "generation": "livecodebench_generation/lcb_generation_synthetic.jsonl.gz",
@@ -75,6 +76,23 @@ def wrong_program(row: dict) -> str:
     return reply("python", "raise ValueError")
 
 
+def gold_answer(benchmark: Benchmark):
+    """The model that knows the answers to a math benchmark."""
+
+    def model(row: dict) -> str:
+        return boxed(math_answers.gold(benchmark, row))
+
+    return model
+
+
+def wrong_number(row: dict) -> str:
+    return boxed("-987654321")
+
+
+def boxed(answer: str) -> str:
+    return f"<think>So.</think>\n<answer>\n\\boxed{{{answer}}}\n</answer>"
+
+
 def cases() -> dict[str, tuple]:
     """By name: benchmark, adapter, rows, and what a right and a wrong model would write."""
     execution, generation = BENCHMARKS["lcb_execution"], BENCHMARKS["lcb_generation"]
@@ -94,18 +112,37 @@ def cases() -> dict[str, tuple]:
         add(name, benchmark, code_tasks, benchmark.file, reference, wrong_function)
     add("lcb_generation, stand-in", generation, contest, LCB_FILES["generation"],
         gold_program, wrong_program)  # fmt: skip
+    for name, benchmark in BENCHMARKS.items():
+        if benchmark.kind is Kind.MATH:
+            right = gold_answer(benchmark)
+            add(name, benchmark, math_answers, benchmark.file, right, wrong_number)
     return found
 
 
-def graded(benchmark: Benchmark, adapter, rows: list[dict], model, runner) -> dict:
-    """The score of a model's completions, the reasons, and the seconds of it all."""
-    began = time.perf_counter()
-    answers = [adapter.extract(benchmark, model(row)) for row in rows]
-    grades = adapter.grade(benchmark, rows, answers, runner)
-    seconds = time.perf_counter() - began
-    reasons = dict(Counter(grade.reason for grade in grades))
-    correct = sum(grade.correct for grade in grades)
-    return {"correct": correct, "reasons": reasons, "seconds": round(seconds, 1)}
+def graded(benchmark: Benchmark, adapter, rows: list[dict], model) -> dict:
+    """The score of a model's completions, the reasons, and the seconds of it all.
+
+    cpu_seconds are those of all processes: what matters where the machine was busy.
+    """
+    with Runners(WORKERS) as runners:
+        runner = runners.runner(benchmark.kind)
+        cpu_began = sum(map(used, KINDS))
+        began = time.perf_counter()
+        answers = [adapter.extract(benchmark, model(row)) for row in rows]
+        grades = adapter.grade(benchmark, rows, answers, runner)
+        seconds = time.perf_counter() - began
+    cpu_seconds = sum(map(used, KINDS)) - cpu_began  # children count when they have ended
+    return {
+        "correct": sum(grade.correct for grade in grades),
+        "reasons": dict(Counter(grade.reason for grade in grades)),
+        "seconds": round(seconds, 1),
+        "cpu_seconds": round(cpu_seconds, 1),
+    }
+
+
+def used(kind: int) -> float:
+    usage = resource.getrusage(kind)
+    return usage.ru_utime + usage.ru_stime
 
 
 def main() -> None:
@@ -116,16 +153,15 @@ def main() -> None:
     record = header("graders.py") | {"workers": WORKERS, "graders": {}}
     if options.only and options.out.exists():
         record["graders"] = json.loads(options.out.read_text(encoding="utf-8"))["graders"]
-    with BenchmarkRunner(WORKERS, memory_mb=MEMORY_MB) as runner:
-        for name, (benchmark, adapter, file, right, wrong) in cases().items():
-            if options.only and name.partition(",")[0] not in options.only:
-                continue
-            rows = read_rows(file)
-            oracle = graded(benchmark, adapter, rows, right, runner)
-            against = graded(benchmark, adapter, rows, wrong, runner)
-            record["graders"][name] = {"rows": len(rows), "oracle": oracle, "wrong": against}
-            print(f"{name:32} {len(rows):4} rows, oracle {oracle}, wrong {against}", flush=True)
-            write(options.out, record)
+    for name, (benchmark, adapter, file, right, wrong) in cases().items():
+        if options.only and name.partition(",")[0] not in options.only:
+            continue
+        rows = read_rows(file)
+        oracle = graded(benchmark, adapter, rows, right)
+        against = graded(benchmark, adapter, rows, wrong)
+        record["graders"][name] = {"rows": len(rows), "oracle": oracle, "wrong": against}
+        print(f"{name:32} {len(rows):4} rows, oracle {oracle}, wrong {against}", flush=True)
+        write(options.out, record)
 
 
 if __name__ == "__main__":

@@ -97,8 +97,13 @@ def test_megabytes_go_in_and_come_out(runner):
     assert result.values == ["y" * 3_000_000 + "\n"]
 
 
-def test_a_script_that_prints_too_much_is_stopped(runner):
-    assert run(runner, "print('x' * 8_000_000)", "", entry=None).status == "output"
+def test_many_megabytes_are_spread_over_processes(runner):
+    program = "n = 0\ndef f(x):\n    global n\n    n += 1\n    return n, len(x)\n"
+    inputs = [repr("x" * size) for size in (10, 3_000_000, 900_000, 200_000, 5_000_000, 1)]
+    sizes = [10, 3_000_000, 900_000, 200_000, 5_000_000, 1]
+    assert run(runner, program, *inputs).values == list(zip([1, 2, 3, 1, 1, 1], sizes, strict=True))
+    result = run(runner, "def f(x): return 'x' * x", *["400_000"] * 30)
+    assert [len(value) for value in result.values] == [400_000] * 30
 
 
 def test_a_call_ends_at_its_first_failing_input(runner):
@@ -106,17 +111,19 @@ def test_a_call_ends_at_its_first_failing_input(runner):
     result = run(runner, program, "1", "2", "0", "3")
     assert (result.status, result.values) == ("error", [6, 3])
     assert "ZeroDivisionError" in result.detail
+    program = "def f(x):\n    while x: pass\n    return 1 / x\n"
+    assert run(runner, program, "0", "1", cpu_seconds=0.3).status == "error"
     result = run(runner, "print(6 // int(input()))", "1", "0", "2", entry=None)
     assert (result.status, result.values) == ("error", ["6\n"])
 
 
 def test_the_limit_of_time_is_one_for_each_input(runner):
-    """Three inputs of which two fit into the limit: no single one is too slow."""
+    """Six inputs of which two fit into the limit: no single one is too slow."""
     program = "import time\ndef f(x):\n    while time.process_time() - start < x: pass\n"
     program += "    reset()\n    return x\ndef reset():\n    global start\n"
     program += "    start = time.process_time()\nreset()\n"
-    result = run(runner, program, "0.15", "0.15", "0.15", "0.15", cpu_seconds=0.4)
-    assert (result.status, result.values) == ("ok", [0.15] * 4)
+    result = run(runner, program, *["0.15"] * 6, cpu_seconds=0.4)
+    assert (result.status, result.values) == ("ok", [0.15] * 6)
     result = run(runner, program, "0.05", "9", "0.05", cpu_seconds=0.4)
     assert (result.status, result.values) == ("timeout", [0.05])
 
@@ -216,12 +223,10 @@ def test_no_memory_of_other_programs_is_found(runner):
     assert result.status == "crash" or result.values == [[]]
 
 
-def test_too_long_texts_are_refused_before_they_are_run(runner, monkeypatch):
-    monkeypatch.setattr(runner, "_runner", None)
-    monkeypatch.setattr(benchmark, "_requests", lambda split: iter(()))
-    runner._runner = type("Nothing", (), {"run": lambda self, requests, receive: None})()
-    results = runner.run([Call("#" * 600_000, ["1"]), Call(BENIGN, ["1" * 21_000_000])])
+def test_texts_that_are_too_long_are_refused(runner):
+    results = runner.run([Call("#" * 600_000, ["1"]), Call(BENIGN, ["1" * 100_000_001])])
     assert [result.status for result in results] == ["syntax", "input"]
+    assert all("longer than" in result.detail for result in results)
 
 
 def test_no_process_and_no_descriptor_is_left():

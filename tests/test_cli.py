@@ -109,7 +109,7 @@ def test_without_a_sandbox_nothing_starts(capsys, tmp_path, monkeypatch, model_f
     def broken(*arguments, **options):
         raise SandboxError("programs cannot be confined here: use Linux")
 
-    monkeypatch.setattr("azr_mini.sandbox.executor.self_test", broken)
+    monkeypatch.setattr("azr_mini.sandbox.selftest.self_test", broken)
     assert main(["train", "--model", model_folder, *TINY]) == 2
     assert "cannot be confined here" in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()

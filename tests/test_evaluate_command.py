@@ -8,12 +8,12 @@ from tiny_models import tiny_policy
 
 from azr_mini.__main__ import main
 from azr_mini.commands.evaluate import _load
-from azr_mini.evaluate.benchmarks import BENCHMARKS, GROUPS, Kind
+from azr_mini.evaluate.benchmarks import BENCHMARKS, GROUPS
 from azr_mini.options import EvaluateOptions
 from azr_mini.prompts import Dialect
 from azr_mini.sampler import Sampler
 
-MATH = [name for name in BENCHMARKS if BENCHMARKS[name].kind is Kind.MATH]
+NAMES = list(BENCHMARKS)
 
 
 @pytest.fixture(autouse=True)
@@ -58,15 +58,14 @@ def refused(capsys, *arguments) -> str:
 
 
 def test_four_samples_of_every_benchmark_from_end_to_end(capsys, tmp_path, models):
-    names = ",".join(MATH)
-    given = stand_ins(tmp_path, MATH)
-    assert evaluate(models[0], names, *given, "--out", "base") == 0
+    given = stand_ins(tmp_path, NAMES)
+    assert evaluate(models[0], "all", *given, "--out", "base") == 0
     said = capsys.readouterr().out
-    assert all(f"{BENCHMARKS[name].title}: 4 rows x 1, a stand-in" in said for name in MATH)
+    assert all(f"{BENCHMARKS[name].title}: 4 rows x 1, a stand-in" in said for name in NAMES)
     folder = tmp_path / "base"
     summary = json.loads((folder / "summary.json").read_text())
-    assert list(summary["results"]) == MATH and summary["settings"]["temperature"] == 0
-    for name, content in samples(folder, MATH).items():
+    assert list(summary["results"]) == NAMES and summary["settings"]["temperature"] == 0
+    for name, content in samples(folder, NAMES).items():
         assert len(content.splitlines()) == 4 == summary["results"][name]["rows"]
         assert 0 <= summary["results"][name]["pass_at"]["1"]["estimate"] <= 100
     table = (folder / "table.md").read_text()
@@ -74,12 +73,12 @@ def test_four_samples_of_every_benchmark_from_end_to_end(capsys, tmp_path, model
     assert "\\begin{tabular}" in (folder / "table.tex").read_text()
 
     # the same again asks nothing; another model beside it, asked in another way, is warned about
-    before = samples(folder, MATH)
-    assert evaluate(models[0], names, *given, "--out", "base") == 0
+    before = samples(folder, NAMES)
+    assert evaluate(models[0], "all", *given, "--out", "base") == 0
     assert "4 of 4 rows were there" in capsys.readouterr().out
-    assert samples(folder, MATH) == before
+    assert samples(folder, NAMES) == before
     options = ["--out", "trained", "--prompt", "instruct", "--against", "base"]
-    assert evaluate(models[1], names, *given, *options) == 0
+    assert evaluate(models[1], "all", *given, *options) == 0
     said = capsys.readouterr().out
     assert "! " in said and "differ in prompts: azr against instruct" in said
     assert "Warning: " in (tmp_path / "trained" / "table.md").read_text()
@@ -166,6 +165,7 @@ def test_names_and_groups_are_asked_once_each_in_the_order_of_the_tables():
     assert names("heldout") == [] and EvaluateOptions("nano").nano_sets == ["heldout"]
 
 
+@pytest.mark.slow
 def test_a_run_is_spoken_to_as_it_was_trained(tmp_path, models):
     settings = ["--dialect", "plain", "--num-steps", "1", "--batch-size", "1", "--heldout-tasks"]
     settings += ["0", "--num-attempts", "1", "--max-new-tokens", "4", "--max-prompt-tokens", "1500"]

@@ -191,7 +191,11 @@ INPUTS = {
     "f(4); f(4)": "format",
     "f(4)(1)": "format",
     "g(4)": "error",
-    "f(f(4))": "wrong",
+    "f(f(4))": "format",
+    "(f)(4)": "format",
+    "(f)(4) == 5": "format",
+    "(f)(4)(5)": "format",
+    "(f # a comment\n(4))": "format",
     "assert f(4) == 5 or True": "format",
     "assert True": "format",
     "x": "error",
@@ -258,6 +262,13 @@ def test_an_argument_cannot_change_what_belongs_to_the_program(runner):
     answers = ["K.clear()", "(lambda k: k.clear())(K)", "[K.pop()]", "map(K.remove, [1])", "K"]
     grades = grade(INPUT, [row] * len(answers), answers, runner)
     assert not any(grade.correct for grade in grades)
+
+
+def test_ranges_get_from_process_to_process(runner):
+    row = {"code": "K = [7]\ndef f(a):\n    return a.stop", "input": "range(7)", "output": "7"}
+    answers = ["range(K[0])", "range(0, len(K) + 6, 2)", "range(K[0] + 1)", "[K[0]]"]
+    reasons = [grade.reason for grade in grade(INPUT, [row] * 4, answers, runner)]
+    assert reasons == ["correct", "correct", "wrong", "error"]
 
 
 def test_results_of_collections_equal_built_in_ones_and_no_others(runner):

@@ -92,10 +92,14 @@ def test_equal_values_are_right_and_near_ones_are_wrong(verifier):
     ]  # fmt: skip
     different = [
         ("(1, 2)", "(2, 1)"), ("[0, 1]", "(0, 1)"), ("1.6", "1.61"), ("25", ""), ("25", "26"),
-        ("x^2", "x"), ("25", "24 or 25"), ("\\{1, 2\\}", "1"),
+        ("x^2", "x"), ("25", "24 or 25"), ("\\{1, 2\\}", "1"), ("2x + z = 1", "1"),
     ]  # fmt: skip
     assert score(verifier, equal) == [True] * len(equal)
     assert score(verifier, different) == [False] * len(different)
+
+
+def test_python_is_not_read_where_latex_cannot_be(verifier):
+    assert score(verifier, [("24", "\\frac{ = 25-1 "), ("24", "\\left( 25-1 = 24")]) == [False] * 2
 
 
 def test_hostile_answers_are_wrong_in_bounded_time_and_cost_nobody_else(tmp_path):

@@ -12,7 +12,7 @@ from invented import invented, invented_dataset
 from tiny_models import tiny_policy
 
 from azr_mini.evaluate.answering import Runners, Settings, answer, fingerprint
-from azr_mini.evaluate.benchmarks import BENCHMARKS, Kind
+from azr_mini.evaluate.benchmarks import BENCHMARKS
 from azr_mini.evaluate.suite import (
     open_folder,
     read_result,
@@ -24,7 +24,7 @@ from azr_mini.evaluate.suite import (
 from azr_mini.prompts import Dialect
 from azr_mini.sampler import Completion, Sampler
 
-NAMES = [name for name, benchmark in BENCHMARKS.items() if benchmark.kind is Kind.MATH]
+NAMES = list(BENCHMARKS)
 SETTINGS = Settings("tiny", samples=2, temperature=1.0, max_new_tokens=8, batch=4)
 FIELDS = {
     "benchmark", "id", "sample", "style", "prompt_sha256", "completion", "answer", "score",
@@ -52,7 +52,7 @@ class SpellingPolicy:
     def tokenizer(self):
         return self
 
-    def encode(self, prompt, add_special_tokens=True):
+    def encode(self, prompt, add_special_tokens=True, verbose=True):
         return [ord(character) for character in prompt]
 
     def decode(self, ids):
@@ -119,10 +119,26 @@ def test_right_replies_score_100_and_wrong_ones_0(name, runners):
 
 
 def test_the_tag_that_a_prompt_opens_belongs_to_the_reply(runners):
-    dataset = invented_dataset("aime24", rows=1)
-    asked = ScriptedSampler(lambda number: ["<answer>1</answer>"] * 2)
-    answer(SpellingPolicy(), asked, runners, dataset.benchmark, dataset.rows, SETTINGS)
-    assert asked.asked[0].endswith("\nAssistant:")
+    dataset = invented_dataset("cruxeval_o", rows=1)
+    closing = " so</think>" + "<answer>2</answer>"
+    asked = ScriptedSampler(lambda number: [closing, "```python\nx"])
+    benchmark, settings = dataset.benchmark, replace(SETTINGS, style="official")
+    records = answer(SpellingPolicy(), asked, runners, benchmark, dataset.rows, SETTINGS)
+    assert asked.asked[0].endswith("\nAssistant: <think>")
+    assert records[0]["completion"] == closing and records[0]["score"] == 1
+    cut = " I see.\n[/THOUGHT]\n[ANSWER]\nassert f(0, 2) == 2\n[/ANSWER]\n[ANSWER]3[/ANSWER]"
+    asked = ScriptedSampler(lambda number: [cut, cut])
+    records = answer(SpellingPolicy(), asked, runners, benchmark, dataset.rows, settings)
+    assert records[0]["score"] == 1 and records[0]["completion"] == cut
+
+
+def test_an_open_block_of_code_belongs_to_the_reply(runners):
+    dataset = invented_dataset("humaneval_plus", rows=1)
+    program = invented("humaneval_plus", 0).right.removeprefix("```python\n")
+    asked = ScriptedSampler(lambda number: [program, program.removesuffix("\n```")])
+    benchmark, settings = dataset.benchmark, replace(SETTINGS, style="official")
+    records = answer(SpellingPolicy(), asked, runners, benchmark, dataset.rows, settings)
+    assert [record["reason"] for record in records] == ["correct", "format"]
 
 
 def test_a_killed_run_goes_on_to_the_same_bytes(policy, runners, tmp_path):

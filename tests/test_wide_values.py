@@ -148,6 +148,7 @@ def test_whole_numbers_have_one_digest():
     assert digest([{"a": (0.5, 3.0)}, None]) == digest([{"a": (0.5, 3)}, None])
     assert digest({3, 1}) == digest({1.0, 3}) and digest({1: 2, 3: 4}) == digest({3: 4.0, 1: 2})
     assert digest({3, 1}) == digest(frozenset([1, 3])) and digest({1: 2}) == digest(Counter({1: 2}))
+    assert digest({0, 8}) == digest({8, 0})  # CPython keeps them in the order they came in
     assert digest([1]) != digest((1,)) and digest(["1"]) != digest([1])
     assert digest([float("inf"), 0.1]) == digest([float("inf"), 0.1])
 

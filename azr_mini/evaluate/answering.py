@@ -4,10 +4,11 @@ import contextlib
 import hashlib
 from dataclasses import dataclass
 
-from azr_mini.evaluate import math_answers
+from azr_mini.evaluate import code_tasks, contest, exec_io, math_answers
 from azr_mini.evaluate.benchmarks import Benchmark, Grade, Kind
 from azr_mini.evaluate.math_verifier import MathVerifier
 from azr_mini.evaluate.styles import make_prompt, style_for
+from azr_mini.sandbox.benchmark import BenchmarkRunner
 
 COMPLETIONS_PER_BATCH = 256
 
@@ -48,22 +49,26 @@ class Runners:
         """A `MathVerifier` for formulas, a `BenchmarkRunner` for programs."""
         is_math = kind is Kind.MATH
         if is_math not in self._opened:
-            made = MathVerifier(self._workers) if is_math else self._programs()
+            made = (
+                MathVerifier(self._workers)
+                if is_math
+                else BenchmarkRunner(self._workers, self._unsafe)
+            )
             self._opened[is_math] = self._stack.enter_context(made)
         return self._opened[is_math]
-
-    def _programs(self):
-        from azr_mini.sandbox.benchmark import BenchmarkRunner
-
-        return BenchmarkRunner(workers=self._workers, unsafe=self._unsafe)
 
 
 def adapter(kind: Kind):
     """The module with `question`, `extract` and `grade` for a kind of answer."""
     match kind:
+        case Kind.INPUT | Kind.OUTPUT:
+            return exec_io
+        case Kind.TEST_PROGRAM:
+            return code_tasks
+        case Kind.CONTEST:
+            return contest
         case Kind.MATH:
             return math_answers
-    raise ValueError(f"answers of the kind {kind.value} cannot be graded here")
 
 
 def answer(

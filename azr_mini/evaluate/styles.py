@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from azr_mini.chat_wording import FRAME, fence
 from azr_mini.evaluate.benchmarks import Benchmark, Kind
+from azr_mini.evaluate.exec_io import gold_arguments
 from azr_mini.prompts import THINK_OPEN, Dialect, solve_prompt
 from azr_mini.tasks import Task, TaskType
 from azr_mini.templates import in_plain_text, in_template
@@ -131,17 +132,22 @@ def make_prompt(style: str, benchmark: Benchmark, row: dict, question: str, poli
 
 
 def _plain(policy, text: str, opening: str = "", stop: str = "") -> Prompt:
-    return Prompt(text, policy.tokenizer.encode(text), opening, stop)
+    return _prompt(policy, text, opening, stop)
 
 
 def _spoken(policy, asked: str, opening: str = "", stop: str = "") -> Prompt:
     """Inside the chat template of a model that was trained on it; `Policy.encode` does the same."""
     if policy.in_template:
         text = in_template(policy.tokenizer, asked) + opening
-        ids = policy.tokenizer.encode(text, add_special_tokens=False)
-        return Prompt(text, ids, opening, stop)
+        return _prompt(policy, text, opening, stop, add_special_tokens=False)
     text = asked if policy.dialect is Dialect.NANO else in_plain_text(asked)
     return _plain(policy, f"{text} {opening}" if opening else text, opening, stop)
+
+
+def _prompt(policy, text: str, opening: str, stop: str, add_special_tokens: bool = True) -> Prompt:
+    # not verbose: whoever asks sees to prompts that are too long
+    ids = policy.tokenizer.encode(text, add_special_tokens=add_special_tokens, verbose=False)
+    return Prompt(text, ids, opening, stop)
 
 
 def _assertion(benchmark: Benchmark, row: dict) -> str:
@@ -156,8 +162,6 @@ def _nano(benchmark: Benchmark, row: dict) -> str | None:
     types = {Kind.OUTPUT: TaskType.DEDUCTION, Kind.INPUT: TaskType.ABDUCTION}
     if benchmark.kind not in types:
         return None
-    arguments = row["input"]
-    if name := row.get("function_name"):  # there the input is the whole call
-        arguments = arguments.strip().removeprefix(name).strip()[1:-1]
-    task = Task(types[benchmark.kind], row["code"], (arguments,), (row["output"],))
+    arguments, output = (gold_arguments(row),), (row["output"],)
+    task = Task(types[benchmark.kind], row["code"], arguments, output)
     return solve_prompt(task, Dialect.NANO)

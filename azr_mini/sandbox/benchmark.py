@@ -37,7 +37,9 @@ MODULES += [
 NUMPY = ["numpy", "numpy.fft", "numpy.linalg", "numpy.polynomial", "numpy.random"]
 SINGLE_THREADED = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 MAX_PROGRAM = 500_000  # characters
-MAX_INPUTS = 20_000_000  # characters of all inputs of a call
+MAX_INPUT = 100_000_000  # characters of one input
+PART = 4_000_000  # characters: more inputs than that get a further process
+MAX_PAYLOAD = 64_000_000  # bytes that a process may write
 SEED = 1  # PYTHONHASHSEED: the canonical solution and an answer see sets in the same order
 REPEATED = {"timeout", "memory"}  # verdicts that count only when they come again, alone
 MAX_TURNS = 20  # of one program that runs out of time at one input after the other
@@ -62,8 +64,8 @@ class Call:
 class CallResult:
     """What became of a call: "ok", or why its first failing input failed, as `Result.status`.
 
-    values: what the inputs before that one returned (stdout, for a script). cpu_seconds: of all
-    its processes, or of the slowest one of a script.
+    values: what the inputs before that one returned (stdout, for a script). cpu_seconds: of the
+    slowest of its processes, repetitions included.
     """
 
     status: str
@@ -113,11 +115,12 @@ class Part:
 class BenchmarkRunner:
     """Confined workers for programs of benchmarks. A context manager that tests itself at start.
 
-    workers: interpreters, one per core to use. memory_mb: of one process, at most 4096.
-    unsafe: run without confinement, with a warning. Raises SandboxError like `Executor`.
+    workers: interpreters, one per core to use. memory_mb: of one process, at most 4096, which one
+    reference of MBPP+ needs. unsafe: run without confinement, with a warning. Raises SandboxError
+    like `Executor`.
     """
 
-    def __init__(self, workers: int = 2, unsafe: bool = False, *, memory_mb: int = 2048):
+    def __init__(self, workers: int = 2, unsafe: bool = False, *, memory_mb: int = 4096):
         if workers < 1 or not 1 <= memory_mb <= 4096:
             raise ValueError(
                 f"workers={workers} must be positive and memory_mb={memory_mb} between 1 and 4096"
@@ -130,7 +133,7 @@ class BenchmarkRunner:
             "program": "benchmark_program.py",
             "values": "wide_values.py",
             "memory_bytes": memory_mb << 20,
-            "max_payload": 7_000_000,
+            "max_payload": MAX_PAYLOAD,
         }
         if unsafe:
             warnings.warn(WARNING, RuntimeWarning, stacklevel=2)
@@ -185,11 +188,19 @@ def _receive(request: Request, reply: Reply) -> None:
 def _parts(call: Call) -> list[Part]:
     if len(call.program) > MAX_PROGRAM:
         return [Part(call, [], failure=("syntax", f"longer than {MAX_PROGRAM} characters"))]
-    if sum(map(len, call.inputs)) > MAX_INPUTS:
-        return [Part(call, [], failure=("input", f"longer than {MAX_INPUTS} characters"))]
+    if any(len(text) > MAX_INPUT for text in call.inputs):
+        return [Part(call, [], failure=("input", f"longer than {MAX_INPUT} characters"))]
     if call.entry is None:
         return [Part(call, [text]) for text in call.inputs]
-    return [Part(call, list(call.inputs))]
+    groups: list[list[str]] = [[]]
+    room = PART
+    for text in call.inputs:
+        if len(text) > room and groups[-1]:
+            groups.append([])
+            room = PART
+        groups[-1].append(text)
+        room -= len(text)
+    return [Part(call, group) for group in groups]
 
 
 def _requests(split: list[list[Part]]) -> Iterator[Request]:

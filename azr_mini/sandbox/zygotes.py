@@ -16,7 +16,7 @@ from azr_mini.sandbox import macos
 from azr_mini.sandbox.protocol import ADVICE, Reply, Request, SandboxError
 
 START_SECONDS = 60.0  # patience with a zygote beyond its own deadlines, on a very busy machine
-MAX_REPLY = 8_000_000  # bytes
+MAX_ENVELOPE = 4_000_000  # bytes of a reply beyond what a child wrote
 MAX_STARTS = 3  # of a zygote that dies before it is ready; a machine short of memory may kill one
 MAX_WAITING = 2  # requests given to a zygote: one runs, one waits in the socket
 PLAIN = {  # how a zygote runs programs of self-play; the files lie beside this one
@@ -46,6 +46,7 @@ class Zygote:
 
     def __init__(self, seed: int, config: dict, python: str, starts: int = 1):
         self.seed = seed
+        self.max_reply = config["max_payload"] + MAX_ENVELOPE
         self.starts = starts  # how often it has been tried
         self.waiting: deque[Request] = deque()
         self.sent = self.answered = 0  # number of the latest request
@@ -91,7 +92,7 @@ class Zygote:
     def _answers(self) -> Iterator[tuple[Request, Reply]]:
         while len(self.incoming) >= 4:
             size = struct.unpack_from(">I", self.incoming)[0]
-            if size > MAX_REPLY:
+            if size > self.max_reply:
                 raise ValueError(f"reply of {size} bytes")
             if len(self.incoming) < 4 + size:
                 return
