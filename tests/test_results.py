@@ -10,7 +10,6 @@ from azr_mini.evaluate.benchmarks import BENCHMARKS
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from azr_mini.evaluate.benchmarks import BENCHMARKS  # noqa: E402
 from benchmarks import (  # noqa: E402
     base,
     executor,
