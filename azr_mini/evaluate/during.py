@@ -10,7 +10,7 @@ from azr_mini.evaluate.answering import Runners, Settings, answer
 from azr_mini.evaluate.benchmarks import BENCHMARKS, GROUPS
 from azr_mini.evaluate.dataset import Dataset, load
 from azr_mini.evaluate.heldout import SETS, evaluate, first_of_each_type, load_heldout_tasks
-from azr_mini.evaluate.intervals import bootstrap_mean
+from azr_mini.evaluate.intervals import share_interval
 from azr_mini.evaluate.scores import Scores
 
 # (policy, sampler) -> numbers by name. It has its own seeds, so that the same policy scores the
@@ -74,7 +74,7 @@ def benchmark_evaluation(dataset: Dataset, runners: Runners, config) -> Evaluati
 
     def evaluate_benchmark(policy, sampler) -> dict[str, float]:
         found = answer(policy, sampler, runners, dataset.benchmark, dataset.rows, settings)
-        score = bootstrap_mean([np.array([record["score"] for record in found])])
+        score = share_interval(np.array([record["score"] for record in found]))
         return {"accuracy": score.estimate, "low": score.low, "high": score.high}
 
     return evaluate_benchmark
