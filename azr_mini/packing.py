@@ -175,7 +175,7 @@ def packed_attention(
     for extra in ("softcap", "s_aux", "position_bias"):
         if kwargs.get(extra) is not None:
             raise ValueError(f"this architecture's attention has {extra}: it is not supported")
-    query, key, value = (x[0].transpose(0, 1) for x in (query, key, value))  # (N, heads, D)
+    query, key, value = (x.squeeze(0).transpose(0, 1) for x in (query, key, value))  # (N, heads, D)
     return attend(module.layer_idx, query, key, value, packing, scaling)[None], None
 
 
