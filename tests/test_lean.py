@@ -5,6 +5,7 @@ from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import torch
@@ -116,6 +117,29 @@ def test_layers_with_several_or_merged_adapters_stay_pefts(folders, change):
             found = policy.logprobs(*ROWS)[0]
     with torch.no_grad():
         torch.testing.assert_close(found, policy.logprobs(*ROWS)[0], atol=1e-5, rtol=1e-5)
+
+
+def test_a_layer_that_the_adapter_leaves_out_stays_as_it_is(folders):
+    policy = adapted(folders["qwen2"])
+    left_out = policy.base.model.layers[0].self_attn.o_proj
+    del left_out.lora_A["default"], left_out.lora_B["default"]
+    with torch.no_grad(), lean_layers(policy):
+        assert "forward" not in vars(left_out)
+        found = policy.logprobs(*ROWS)[0]
+    with torch.no_grad():
+        torch.testing.assert_close(found, policy.logprobs(*ROWS)[0], atol=1e-5, rtol=1e-5)
+
+
+def test_two_threads_do_not_take_each_others_products(folders):
+    policy, (mine, other) = adapted(folders["qwen2"]), torch.randn(2, 1, 5, 64)
+    attention = policy.base.model.layers[0].self_attn
+    exact = attention.k_proj(mine)
+    with lean_layers(policy):
+        attention.q_proj(mine)
+        thread = Thread(target=attention.q_proj, args=(other,))
+        thread.start()
+        thread.join()
+        torch.testing.assert_close(attention.k_proj(mine), exact, atol=1e-5, rtol=1e-5)
 
 
 @quantized
