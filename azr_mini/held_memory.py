@@ -59,7 +59,7 @@ def sampler_weight_bytes(config: Config, shape: Shape, width: int) -> int:
         held = replace(config, quantize=config.sampler_quantize, lora_rank=config.lora_rank or 1)
         return weight_bytes(held, shape, "cuda")
     if config.lora_rank:
-        return shape.layers * _adapted_layer_bytes(config, shape, width)
+        return adapted_bytes(config, shape, width)
     # the layers of a small model are cast and joined for each generation
     if shape.parameters > COPIED_PARAMETERS:
         return 0
@@ -67,9 +67,10 @@ def sampler_weight_bytes(config: Config, shape: Shape, width: int) -> int:
     return width * (shape.parameters - embedding)
 
 
-def _adapted_layer_bytes(config: Config, shape: Shape, width: int) -> int:
-    """What `joined.Adapted` holds of a decoder layer: its adapters, cast, those of layers that read
-    the same input as two matrices; biases; of NF4 the scales, taken out of their own 8 bits.
+def adapted_bytes(config: Config, shape: Shape, width: int) -> int:
+    """What `joined.Adapted` holds of all decoder layers, while they write and while they learn:
+    adapters, cast, those of layers that read the same input as two matrices; biases; of NF4 the
+    scales, taken out of their own 8 bits.
     """
     numbers = scales = 0
     for inputs, outputs in joined_matrices(shape):
@@ -78,7 +79,7 @@ def _adapted_layer_bytes(config: Config, shape: Shape, width: int) -> int:
         scales += sum(-(-inputs * size // NF4_BLOCK) for size in outputs)
     if shape.architecture == "qwen2":
         numbers += shape.queries + 2 * shape.keys
-    return width * numbers + (FLOAT * scales if config.quantize else 0)
+    return shape.layers * (width * numbers + (FLOAT * scales if config.quantize else 0))
 
 
 def joined_matrices(shape: Shape) -> list[tuple[int, tuple[int, ...]]]:

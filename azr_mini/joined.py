@@ -15,8 +15,7 @@ def join(modules: Sequence[nn.Module], dtype: torch.dtype) -> "Joined | Adapted 
     """The layers as one function of (N, inputs), which returns (N, sum of their outputs)."""
     if all(type(module) is nn.Linear for module in modules):
         return Joined(modules, dtype)
-    packed = {_is_packed(getattr(module, "base_layer", module)) for module in modules}
-    if all(map(_is_simple, modules)) and len(packed) == 1:
+    if are_simple(modules):
         return Adapted(modules, dtype)
     return OneByOne(modules, dtype)
 
@@ -43,16 +42,20 @@ class Joined:
 class Adapted:
     """Layers with an adapter or weights in 4 bits, without the detours of their own code.
 
-    The matrices stay as they are: those in 4 bits are unpacked for a product and dropped after it,
-    and an adapter stays beside its matrix, since in 16 bits a sum would lose most of it.
+    A matrix in 4 bits is unpacked for a product and dropped after it, and an adapter stays beside
+    its matrix, since in 16 bits a sum would lose most of it.
     """
 
     def __init__(self, modules: Sequence[nn.Module], dtype: torch.dtype) -> None:
         bases = [getattr(module, "base_layer", module) for module in modules]
-        self.dtype, self.sizes = dtype, [base.out_features for base in bases]
-        self.packed = [_unnested(base.weight, dtype) for base in bases if _is_packed(base)]
-        self.weights = [base.weight.to(dtype) for base in bases if not _is_packed(base)]
-        self.bias = None
+        self.modules, self.dtype = modules, dtype
+        self.sizes = [base.out_features for base in bases]
+        self.bias = self.weight = self.packed = None
+        numbers = _as_one([base.weight for base in bases])
+        if hasattr(bases[0].weight, "quant_state"):
+            self.packed = (numbers, _unnested(bases, dtype))
+        else:
+            self.weight = numbers.view(sum(self.sizes), -1).to(dtype)
         if any(base.bias is not None for base in bases):
             empty = {"dtype": dtype, "device": bases[0].weight.device}
             self.bias = torch.cat(
@@ -61,31 +64,29 @@ class Adapted:
                     for b in bases
                 ]
             )
-        self.adapter = _adapter(modules, dtype)
+        self.read_adapter()
 
-    def __call__(self, x: Tensor) -> Tensor:
-        out = linear(x, self._unpacked(x), self.bias) if self.packed else self._products(x)
-        if self.adapter is None:
-            return out
-        down, up = self.adapter
-        return torch.addmm(out, linear(x, down), up)
+    def read_adapter(self) -> None:
+        """Takes the adapter's weights as they are now."""
+        self.adapter = _adapter(self.modules, self.dtype)
 
-    def _unpacked(self, x: Tensor) -> Tensor:
-        """All matrices out of 4 bits, as one: (sum of outputs, inputs)."""
+    def matrix(self) -> Tensor:
+        """All matrices, out of 4 bits, as one: (sum of outputs, inputs)."""
+        if self.packed is None:
+            return self.weight
         from bitsandbytes.functional import dequantize_4bit
 
-        weight = x.new_empty(sum(self.sizes), x.shape[1], dtype=self.dtype)
-        for part, (packed, state) in zip(weight.split(self.sizes), self.packed, strict=True):
-            if x.device.type == "cuda":
-                dequantize_4bit(packed, state, out=part)
-            else:  # where bitsandbytes cannot write into a given place
-                part.copy_(dequantize_4bit(packed, state))
-        return weight
+        return dequantize_4bit(*self.packed)
 
-    def _products(self, x: Tensor) -> Tensor:
-        parts = [linear(x, weight) for weight in self.weights]
-        out = parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
-        return out if self.bias is None else out + self.bias
+    def base(self, x: Tensor) -> Tensor:
+        """What the layers without their adapter make of x (N, inputs)."""
+        return linear(x, self.matrix(), self.bias)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if self.adapter is None:
+            return self.base(x)
+        down, up = self.adapter
+        return torch.addmm(self.base(x), linear(x, down), up)
 
 
 class OneByOne:
@@ -102,12 +103,26 @@ class OneByOne:
 # ---- what a layer is made of --------------------------------------------------------------------
 
 
-def _is_simple(module: nn.Module) -> bool:
-    """Whether a layer is a matrix, with at most one plain LoRA adapter."""
-    base = getattr(module, "base_layer", module)
-    if type(base) is not nn.Linear and not _is_packed(base):
-        return False
-    if base is module or module.disable_adapters:
+def are_simple(modules: Sequence[nn.Module]) -> bool:
+    """Whether layers are matrices of one kind, each with at most one plain LoRA adapter."""
+    bases = [getattr(module, "base_layer", module) for module in modules]
+    kinds = {_kind(base) for base in bases}
+    return len(kinds) == 1 and None not in kinds and all(map(_has_plain_adapter, modules))
+
+
+def _kind(base: nn.Module) -> tuple | None:
+    """Layers of one kind can be one matrix; None is no kind that is known."""
+    if type(base) is nn.Linear:
+        return (base.weight.dtype,)
+    state = base.weight.quant_state if type(base).__name__ == "Linear4bit" else None
+    if state is None or state.shape.numel() % state.blocksize:
+        return None
+    return state.quant_type, state.blocksize
+
+
+def _has_plain_adapter(module: nn.Module) -> bool:
+    """Whether a layer has one plain LoRA adapter at most."""
+    if not hasattr(module, "base_layer") or module.disable_adapters:
         return True
     active = [name for name in module.active_adapters if name in module.lora_A]
     return len(active) <= 1 and not (
@@ -116,27 +131,43 @@ def _is_simple(module: nn.Module) -> bool:
     )
 
 
-def _is_packed(base: nn.Module) -> bool:
-    return type(base).__name__ == "Linear4bit" and base.weight.quant_state is not None
+def _as_one(weights: Sequence[nn.Parameter]) -> Tensor:
+    """All numbers of the weights in a row. The weights become parts of it: none is held twice."""
+    first, sizes = weights[0].data, [weight.numel() for weight in weights]
+    starts = [first.storage_offset() + sum(sizes[:place]) for place in range(len(sizes))]
+    if all(
+        weight.untyped_storage().data_ptr() == first.untyped_storage().data_ptr()
+        and weight.storage_offset() == start
+        for weight, start in zip(weights, starts, strict=True)
+    ):
+        return first.as_strided((sum(sizes),), (1,), starts[0])
+    whole = torch.cat([weight.data.flatten() for weight in weights])
+    for weight, part in zip(weights, whole.split(sizes), strict=True):
+        weight.data = part.view(weight.shape)
+    return whole
 
 
-def _unnested(weight, dtype: torch.dtype):
-    """The packed numbers and how to unpack them to `dtype`, their scales themselves unpacked."""
+def _unnested(bases: Sequence[nn.Module], dtype: torch.dtype):
+    """How to unpack the numbers of layers in a row to `dtype`, their scales themselves unpacked."""
     from bitsandbytes.functional import QuantState, dequantize_blockwise
 
-    state = weight.quant_state
-    scales = state.absmax
-    if state.nested:
-        scales = dequantize_blockwise(scales, state.state2).float() + state.offset
-    unpacked = QuantState(
-        absmax=scales, shape=state.shape, code=state.code, blocksize=state.blocksize,
-        quant_type=state.quant_type, dtype=dtype,
+    scales, states = [], [base.weight.quant_state for base in bases]
+    for state in states:
+        if state.nested:
+            scales.append(dequantize_blockwise(state.absmax, state.state2).float() + state.offset)
+        else:
+            scales.append(state.absmax)
+    shape = (sum(base.out_features for base in bases), bases[0].in_features)
+    return QuantState(
+        absmax=torch.cat(scales), shape=torch.Size(shape), code=states[0].code,
+        blocksize=states[0].blocksize, quant_type=states[0].quant_type, dtype=dtype,
     )  # fmt: skip
-    return weight.data, unpacked
 
 
 def _adapter(modules: Sequence[nn.Module], dtype: torch.dtype) -> tuple[Tensor, Tensor] | None:
-    """The two factors of all adapters together: (ranks, inputs) and (ranks, sum of outputs)."""
+    """The two factors of all adapters together: (ranks, inputs), times their scalings, and (ranks,
+    sum of outputs).
+    """
     factors, end = [], 0
     for module in modules:
         start, end = end, end + module.out_features
@@ -144,12 +175,12 @@ def _adapter(modules: Sequence[nn.Module], dtype: torch.dtype) -> tuple[Tensor, 
             for name in module.active_adapters:
                 if name in module.lora_A:
                     a, b = module.lora_A[name].weight, module.lora_B[name].weight
-                    factors.append((a, b.T * module.scaling[name], start, end))
+                    factors.append((a * module.scaling[name], b, start, end))
     if not factors:
         return None
-    down = torch.cat([a for a, *_ in factors])
+    down = torch.cat([a for a, *_ in factors]).to(dtype)
     up, row = down.new_zeros(len(down), end), 0
     for a, b, start, stop in factors:
-        up[row : row + len(a), start:stop] = b
+        up[row : row + len(a), start:stop] = b.T
         row += len(a)
-    return down.to(dtype), up.to(dtype)
+    return down, up

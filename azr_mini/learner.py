@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from azr_mini.cores import side_by_side
+from azr_mini.lean import lean_layers
 from azr_mini.micro_batches import MicroBatch, fitting, micro_batch_tokens, split
 from azr_mini.recompute import recomputed_layers
 from azr_mini.tasks import Role, Rollout
@@ -47,7 +48,7 @@ def update(
     batches = split(policy, rollouts, config, micro_batch_tokens(state, config))
     parameters, sums, skipped = policy.parameters(), Counter(), 0
     layers = recomputed_layers(policy.base, config.gradient_checkpointing)
-    with side_by_side(policy, config.threads) as run, layers:
+    with side_by_side(policy, config.threads) as run, layers, lean_layers(policy):
         with base_policy(state) as base:
             compute = partial(reference_logprobs, base)
             found = fitting(run, compute, batches, state, config)
@@ -55,7 +56,12 @@ def update(
         for _ in range(config.updates_per_step):
             state.optimizer.zero_grad(set_to_none=True)
             compute = partial(
-                gradient, policy, config=config, scale=scale.value, sampler_differs=sampler_differs
+                gradient,
+                policy,
+                parameters,
+                config=config,
+                scale=scale.value,
+                sampler_differs=sampler_differs,
             )
             found, batches = fitting(run, compute, batches, state, config), []
             for batch, (gradients, logprobs, part) in found:
@@ -101,8 +107,8 @@ def _require_finite(state, config) -> None:
     )
     if state.policy.dtype is torch.float16:
         advice += ", or use --dtype float32: float16 overflows"
-    finite = torch.stack([parameter.isfinite().all() for parameter in state.policy.parameters()])
-    if not finite.all():
+    largest = torch.nn.utils.get_total_norm(state.policy.parameters(), float("inf"))
+    if not largest.isfinite():
         raise NonFiniteError(f"weights are not finite in step {state.step}: {advice}")
     if state.skipped_in_a_row >= MAX_SKIPPED:
         raise NonFiniteError(
@@ -112,10 +118,15 @@ def _require_finite(state, config) -> None:
 
 
 def gradient(
-    policy, batch: MicroBatch, config, scale: float = 1.0, sampler_differs: bool = False
+    policy,
+    parameters: list[Tensor],
+    batch: MicroBatch,
+    config,
+    scale: float = 1.0,
+    sampler_differs: bool = False,
 ) -> tuple[tuple[Tensor | None, ...], Tensor, dict[str, Tensor]]:
-    """The gradient of one micro-batch's part of the loss, times `scale`, one tensor for each
-    trained parameter; the log-probabilities (B, C); and its sums for the metrics. Changes nothing.
+    """The gradient of one micro-batch's part of the loss, times `scale`, one tensor for each of the
+    parameters; the log-probabilities (B, C); and its sums for the metrics. Changes nothing.
     """
     # each (B, C)
     logprobs, entropies, mask = policy.logprobs(
@@ -148,7 +159,7 @@ def gradient(
         **clip,
     )
     scaled = loss if scale == 1 else loss * scale
-    gradients = torch.autograd.grad(scaled, policy.parameters(), allow_unused=True)
+    gradients = torch.autograd.grad(scaled, parameters, allow_unused=True)
     with torch.no_grad():
         binds = clip_binds(logprobs, old_logprobs, advantages, **clip)
         sums |= {"loss": loss.detach(), "tokens": mask.sum()}
@@ -162,11 +173,15 @@ def gradient(
 
 def accumulate(parameters: list[Tensor], gradients: Sequence[Tensor | None]) -> None:
     """Adds gradients to those that the parameters hold."""
+    sums, parts = [], []
     for parameter, part in zip(parameters, gradients, strict=True):
         if parameter.grad is None:
             parameter.grad = part
         elif part is not None:
-            parameter.grad += part
+            sums.append(parameter.grad)
+            parts.append(part)
+    if sums:
+        torch._foreach_add_(sums, parts)  # on a GPU a few operations for all
 
 
 def unscale(parameters: list[Tensor], scale: float) -> None:

@@ -7,7 +7,7 @@ other. It plugs into transformers' attention interface: the model's own code sta
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -26,6 +26,8 @@ class Packing:
     mask: Tensor  # (E, 1, L, T), added to the attention scores: 0 or MASKED
     # entries up to `last`, from the previous `last` on, need only their first `width` keys
     chunks: tuple[tuple[int, int], ...] = ()  # (last, width)
+    # a token may see all those before it in its entry: no attempts share one
+    causal: bool = field(default=False, kw_only=True)
 
     def spread(self, packed: Tensor) -> Tensor:
         """Packed tokens (N, H, D) on the grid: (E, H, L, D), zeros where no token sits."""
@@ -121,7 +123,8 @@ def pack(
     positions: list[int] = []
     owners: list[list[int]] = []
     before: list[list[int]] = [[] for _ in prompt_ids]  # of each row's tokens, the one before it
-    for rows in share_prompts(prompt_ids, completion_ids, pair_cost):
+    entries = share_prompts(prompt_ids, completion_ids, pair_cost)
+    for rows in entries:
         prompt = prompt_ids[rows[0]]
         ids += prompt
         positions += range(len(prompt))
@@ -145,7 +148,7 @@ def pack(
     return PackedBatch(
         torch.tensor(ids, device=device),
         torch.tensor(positions, device=device),
-        Packing(places, as_mask(seen, dtype)),
+        Packing(places, as_mask(seen, dtype), causal=len(entries) == len(prompt_ids)),
         keep,
         predicted_by,
     )
@@ -175,7 +178,7 @@ def packed_attention(
     for extra in ("softcap", "s_aux", "position_bias"):
         if kwargs.get(extra) is not None:
             raise ValueError(f"this architecture's attention has {extra}: it is not supported")
-    query, key, value = (x[0].transpose(0, 1) for x in (query, key, value))  # (N, heads, D)
+    query, key, value = (x.squeeze(0).transpose(0, 1) for x in (query, key, value))  # (N, heads, D)
     return attend(module.layer_idx, query, key, value, packing, scaling)[None], None
 
 
@@ -191,6 +194,9 @@ def attend(layer: int, query: Tensor, key: Tensor, value: Tensor, packing: Packi
     elif shared > 1:  # heads that share keys become more columns, so that no key is copied
         queries = queries.reshape(shape[0], keys.shape[1], shared * shape[2], shape[3])
         mask = mask.repeat(1, 1, shared, 1)
+    if packing.causal and copies_keys(queries, packing):  # a kernel that computes half of it
+        out = scaled_dot_product_attention(queries, keys, values, is_causal=True, scale=scaling)
+        return packing.collect(out)
     if not packing.chunks:
         out = dense_attention(queries, keys, values, mask, scaling)
         return packing.collect(out.reshape(*shape[:3], values.shape[3]))

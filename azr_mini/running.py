@@ -52,6 +52,7 @@ class RunningBatch:
         packing = _StoredPacking(
             places,
             as_mask(causal, self.policy.dtype).expand(len(prompts), -1, -1, -1),
+            causal=True,
             store=self.store,
             slots=(first + entry) * self.store.capacity + column,
             first_entry=first,

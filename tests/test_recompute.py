@@ -9,6 +9,7 @@ from test_policy import rows_that_share_prompts
 from tiny import tiny_policy as tiny_nano_policy
 from tiny_models import tiny_model, tiny_policy
 
+from azr_mini import recompute
 from azr_mini.learner import update
 from azr_mini.policy import load_policy
 from azr_mini.recompute import recomputed_layers
@@ -55,10 +56,8 @@ def test_gradients_are_the_same_and_less_is_kept(folders, architecture, quantize
 
 def test_the_switch_reaches_the_learner_and_changes_no_bit(monkeypatch):
     ran = []
-    forward = torch.utils.checkpoint.checkpoint
-    monkeypatch.setattr(
-        "azr_mini.recompute.checkpoint", lambda *a, **k: ran.append(1) or forward(*a, **k)
-    )
+    forward = recompute._recomputed
+    monkeypatch.setattr(recompute, "_recomputed", lambda *a: ran.append(1) or forward(*a))
     new = []
     for wanted in (False, True):
         state = sgd_state()
@@ -81,3 +80,23 @@ def test_a_model_without_such_layers_is_refused():
     with pytest.raises(ValueError, match="--no-gradient-checkpointing"):
         with recomputed_layers(torch.nn.Linear(2, 2)):
             pass
+
+
+def test_a_layer_with_another_input_that_learns_gives_it_its_gradient():
+    from transformers.modeling_layers import GradientCheckpointingLayer
+
+    class Layer(GradientCheckpointingLayer):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.tensor(3.0))
+
+        def forward(self, x, shift, scale):
+            return (x + shift).square() * self.weight * scale
+
+    model, shift = torch.nn.Sequential(Layer()), torch.tensor(2.0, requires_grad=True)
+    x, scale = torch.tensor(5.0, requires_grad=True), torch.tensor(0.5)
+    inputs = (x, shift, model[0].weight)
+    plain = torch.autograd.grad(model[0](x, shift, scale=scale), inputs)
+    with recomputed_layers(model):
+        found = torch.autograd.grad(model[0](x, shift, scale=scale), inputs)
+    assert found == plain and found[0] == found[1] == 2 * 7 * 3 * 0.5

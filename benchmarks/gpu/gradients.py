@@ -1,6 +1,11 @@
-"""Row: gradients through a base in 4 bits, against the same weights multiplied out in float32."""
+"""Row: gradients through a base in 4 bits, against the same weights multiplied out in float32.
+
+Those in 4 bits as the learner computes them, in recomputed lean layers; the others by the layers of
+peft, and all is kept.
+"""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 from benchmarks.gpu.build import NEVER, Sizes, random_policy, random_prompts
 
@@ -34,7 +39,7 @@ def of_dtype(sizes: Sizes, dtype) -> dict:
         random_prompts(shape.vocabulary, 6, min(sizes.new, 60), 2),
     )
     plain = multiplied_out(policy, shape, config, torch.float32)
-    exact = gradient_of(plain, *batch)
+    exact = gradient_of(plain, *batch, lean=False)
     del plain
     first = gradient_of(policy, *batch, scale)
     again = gradient_of(policy, *batch, scale)
@@ -50,7 +55,7 @@ def of_dtype(sizes: Sizes, dtype) -> dict:
         "again": distance(again, first),
         "after_generating": distance(after, first),
         "chunked_head": distance(chunked, first),
-        "16_bit_to_float32": distance(gradient_of(rounded, *batch, scale), exact),
+        "16_bit_to_float32": distance(gradient_of(rounded, *batch, scale, lean=False), exact),
     }
     return found
 
@@ -69,22 +74,28 @@ def multiplied_out(policy, shape, config, dtype):
     return plain
 
 
-def gradient_of(policy, prompts, completions, scale: float = 1.0, chunks: bool = False):
+def gradient_of(
+    policy, prompts, completions, scale: float = 1.0, chunks: bool = False, lean: bool = True
+):
     """The gradient of the log-probabilities for all trained weights, one vector in float32.
 
-    chunks: with the head's logits in chunks, else all at once.
+    chunks: with the head's logits in chunks, else all at once; lean: as the learner does it.
     """
     import torch
 
     from azr_mini import policy as module
+    from azr_mini.lean import lean_layers
+    from azr_mini.recompute import recomputed_layers
 
     needs_chunks, module.needs_chunks = module.needs_chunks, lambda *_: chunks
+    layers = lean_layers(policy) if lean else nullcontext()
     try:
-        logprobs, _, mask = policy.logprobs(prompts, completions)
+        with recomputed_layers(policy.base, lean), layers:
+            logprobs, _, mask = policy.logprobs(prompts, completions)
+            loss = logprobs[mask].sum() * TOKEN * scale
+            found = torch.autograd.grad(loss, policy.parameters())
     finally:
         module.needs_chunks = needs_chunks
-    loss = logprobs[mask].sum() * TOKEN * scale
-    found = torch.autograd.grad(loss, policy.parameters())
     return torch.cat([part.float().flatten() for part in found]) / scale
 
 
