@@ -63,7 +63,7 @@ def loop_svg(lit: str = "all") -> str:
         arrows = [*step_right(column), *help_arrow(column)]
         drawn.append(shown((stage.part,), stage_box(column, strong=stage.part == lit), *arrows))
     if lit == OUTSIDE:
-        description += " EVALUATE, outside the loop, asks the policy held-out tasks and updates nothing."
+        description += " EVALUATE, outside, asks the policy held-out tasks and updates nothing."
         drawn += evaluation()
     return document(900, 252, f"The Absolute Zero loop{here}", description, drawn)
 
