@@ -108,9 +108,10 @@ class Config:
     evaluate_every: int = 0
     """Steps between evaluations on tasks that are not trained on; 0: none."""
     evaluate_benchmarks: str = "heldout"
-    """Comma-separated, for these evaluations."""
+    """Comma-separated: heldout and ood (nano's), in-distribution, code, math, all, or names such as
+    cruxeval_i."""
     evaluate_limit: int = 50
-    """Tasks of each type in them; their answers are greedy."""
+    """Tasks of each type, or rows of each benchmark, in them; their answers are greedy."""
 
     train_proposer: bool = True
     """False, a control: proposals are made but give no gradient."""

@@ -22,6 +22,8 @@ sys.path.insert(0, str(ROOT))
 
 from azr_mini.environment import environment, hardware  # noqa: E402
 from azr_mini.evaluate.heldout import evaluate, first_of_each_type, load_heldout_tasks  # noqa: E402
+from azr_mini.evaluate.intervals import Interval  # noqa: E402
+from azr_mini.evaluate.scores import Scores, gains  # noqa: E402
 from azr_mini.nano.ood import write_ood  # noqa: E402
 from azr_mini.nano.reach import reach, tasks_in_reach  # noqa: E402
 from azr_mini.nano.second_grammar import is_combined  # noqa: E402
@@ -53,14 +55,15 @@ def sets(rows: list[dict]) -> dict[str, list[Task]]:
     }
 
 
-def measure(model: str, chosen: dict[str, list[Task]], executor: Executor) -> dict:
-    """By set and task type: tasks, accuracy and pass@4 at temperature 1, each with its interval."""
+def measure(model: str, chosen: dict[str, list[Task]], executor: Executor) -> dict[str, Scores]:
+    """The scores of a model on every set, at temperature 1."""
     policy = load_policy(model)
     found = {}
     for name, tasks in chosen.items():
         scores = evaluate(policy, Sampler(policy), executor, tasks, samples=SAMPLES)
-        found[name] = {type.value: _row(scores, type) for type in scores.attempts}
-        shown = "  ".join(f"{type} {row['accuracy'][0]:.1%}" for type, row in found[name].items())
+        found[name] = scores
+        by_type = ((t.value, scores.accuracy(t).estimate) for t in scores.attempts)
+        shown = "  ".join(f"{type} {accuracy:.1%}" for type, accuracy in by_type)
         print(f"{model:<32} {name:<10} {shown}", flush=True)
     return found
 
@@ -68,11 +71,24 @@ def measure(model: str, chosen: dict[str, list[Task]], executor: Executor) -> di
 def _row(scores, type: TaskType) -> dict:
     correct = scores.attempts[type].correct
     found = {"accuracy": scores.accuracy(type), f"pass@{SAMPLES}": scores.pass_at(SAMPLES, type)}
-    ends = {
-        name: [round(x, 4) for x in (interval.estimate, interval.low, interval.high)]
-        for name, interval in found.items()
+    return {"tasks": len(correct), **{name: _ends(interval) for name, interval in found.items()}}
+
+
+def _ends(interval: Interval) -> list[float]:
+    return [round(x, 6) for x in (interval.estimate, interval.low, interval.high)]
+
+
+def rows_of(scores: dict[str, Scores]) -> dict:
+    """By set and task type: tasks, accuracy and pass@4, each with its interval."""
+    return {name: {t.value: _row(s, t) for t in s.attempts} for name, s in scores.items()}
+
+
+def paired_gains(before: dict[str, Scores], after: dict[str, Scores]) -> dict:
+    """By set and task type: the gain on the same tasks with its paired interval."""
+    return {
+        name: {gain.name: _ends(gain.gain) for gain in gains(s.to_json(), after[name].to_json())}
+        for name, s in before.items()
     }
-    return {"tasks": len(correct), **ends}
 
 
 def train(folder: Path) -> str:
@@ -134,8 +150,8 @@ Accuracy in percent at temperature 1, {samples} samples a task, with 95 % bootst
 tasks. After self-play: the {trained["steps"]} steps of
 `{trained["command"]}`.
 
-| set | type | tasks | base | after self-play | base, pass@{samples} | after, pass@{samples} |
-|---|---|---|---|---|---|---|
+| set | type | tasks | base | after | paired gain | base, pass@{samples} | after, pass@{samples} |
+|---|---|---|---|---|---|---|---|
 {chr(10).join(table(record))}
 
 {said(record)}
@@ -145,19 +161,16 @@ Measured on {record["date"][:10]}, {machine["cores"]} cores, {machine["cpu"]}.
 
 
 def said(record: dict) -> str:
-    """What the table says in words; a test checks that the record still says it."""
-    base, after = record["models"]["base"], record["models"]["trained"]
+    """Which gains are more than chance, in words."""
+    moved, still = [], []
+    for name in (HELDOUT, COMBINED, NEW):
+        for type in TaskType:
+            estimate, low, high = record["gains"][name][type.value]
+            words = f"{name} {type.value} ({100 * estimate:+.1f})"
+            (moved if low > 0 or high < 0 else still).append(words)
+    return f"""Gains in points whose interval leaves out 0: {", ".join(moved)}.
 
-    def change(name: str, type: str) -> str:
-        ends = [100 * models[name][type]["accuracy"][0] for models in (base, after)]
-        return f"from {ends[0]:.1f} to {ends[1]:.1f} %"
-
-    return f"""Self-play on the first grammar lifts held-out deduction
-{change(HELDOUT, "deduction")} and abduction {change(HELDOUT, "abduction")}. On the second grammar
-no change leaves its intervals: deduction {change(COMBINED, "deduction")} and
-{change(NEW, "deduction")}, abduction {change(COMBINED, "abduction")} and
-{change(NEW, "abduction")}, induction {change(COMBINED, "induction")} and
-{change(NEW, "induction")}. The gain is, so far, one on the grammar it plays in."""
+The others, where these tasks and this one run do not tell: {", ".join(still)}."""
 
 
 def table(record: dict) -> list[str]:
@@ -167,7 +180,8 @@ def table(record: dict) -> list[str]:
         for type, before in by_type.items():
             after = record["models"]["trained"][name][type]
             key = f"pass@{record['samples']}"
-            cells = [before["accuracy"], after["accuracy"], before[key], after[key]]
+            gain = record["gains"][name][type]
+            cells = [before["accuracy"], after["accuracy"], gain, before[key], after[key]]
             lines.append(
                 f"| {name} | {type} | {before['tasks']} | " + " | ".join(map(_cell, cells)) + " |"
             )
@@ -201,10 +215,8 @@ def main() -> None:
         raise SystemExit(f"{run.folder} has {run.step} steps, not {STEPS}: train it to the end")
     chosen = sets(rows)
     with Executor() as executor:
-        models = {
-            "base": measure("nano", chosen, executor),
-            "trained": measure(str(run.checkpoint_folder), chosen, executor),
-        }
+        base = measure("nano", chosen, executor)
+        trained = measure(str(run.checkpoint_folder), chosen, executor)
     record = {
         "command": "python benchmarks/nano_reach.py --cruxeval FILE",
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -221,7 +233,8 @@ def main() -> None:
             }
         },
         "trained": {"command": command, "steps": run.step},
-        "models": models,
+        "models": {"base": rows_of(base), "trained": rows_of(trained)},
+        "gains": paired_gains(base, trained),
     }
     RESULTS.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     PAGE.write_text(page(record), encoding="utf-8")

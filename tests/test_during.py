@@ -13,7 +13,11 @@ from test_resume import TINY, VARYING, assert_same_run, every_rollout_pulls
 from tiny_models import tiny_policy
 
 from azr_mini.config import Config
+from azr_mini.evaluate.answering import Runners
+from azr_mini.evaluate.benchmarks import BENCHMARKS
+from azr_mini.evaluate.dataset import load
 from azr_mini.evaluate.during import (
+    benchmark_evaluation,
     evaluation_of,
     nano_evaluation,
     together,
@@ -157,7 +161,41 @@ def test_several_evaluations_keep_their_names():
 def test_an_unknown_benchmark_is_refused_before_training():
     config = Config(evaluate_every=1, evaluate_benchmarks="heldout,sat")
     with pytest.raises(ValueError, match="'sat'.*heldout, ood"):
-        evaluation_of(config, NoExecutor())
+        evaluation_of(config, NoExecutor(), Runners())
+
+
+def test_the_benchmarks_of_the_paper_are_evaluated_through_their_own_graders(evals_folder):
+    """A policy that says the outputs of the first rows of CruxEval by heart, and nothing else."""
+    dataset = load(BENCHMARKS["cruxeval_o"], 4, evals_folder / BENCHMARKS["cruxeval_o"].file)
+    replies = [f"<think>so</think><answer>{row['output']}</answer>" for row in dataset.rows[:3]]
+
+    class Policy(SpellingPolicy):
+        max_positions = 10**6
+
+        def encode(self, prompt, add_special_tokens=True, verbose=False):
+            return super().encode(prompt)
+
+    class Sampler(ScriptedSampler):
+        def generate(self, prompt_ids, *, temperature, top_p, **settings):
+            assert temperature == 0 and settings["max_new_tokens"] == 9
+            return super().generate(prompt_ids, **settings)
+
+    written = iter([*replies, "no answer"])
+    config = Config(max_new_tokens=9)
+    with Runners(1) as runners:
+        evaluation = benchmark_evaluation(dataset, runners, config)
+        found = evaluation(Policy(), Sampler(lambda prompt: [next(written)]))
+    assert found["accuracy"] == 0.75 and found["low"] < 0.75 < found["high"]
+
+
+def test_a_benchmark_without_data_is_refused_before_training(monkeypatch, tmp_path):
+    monkeypatch.setenv("AZR_DATA", str(tmp_path))
+    folder = tmp_path / "evals" / "cruxeval"
+    folder.mkdir(parents=True)
+    (folder / "cruxeval.jsonl.gz").write_bytes(b"not gzip")
+    config = Config(evaluate_every=1, evaluate_benchmarks="cruxeval_i")
+    with pytest.raises(ValueError, match="cruxeval.jsonl.gz"):
+        evaluation_of(config, NoExecutor(), Runners())
 
 
 def test_the_figure_of_evaluations_begins_before_the_first_step(tmp_path):

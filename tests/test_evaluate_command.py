@@ -134,7 +134,10 @@ def test_mistakes_are_one_sentence(capsys, tmp_path, models):
     start = ["evaluate", models[0], "--benchmarks"]
     given = stand_ins(tmp_path, ["aime24"])
     said = refused(capsys, *start, "aime24,gsm8k")
-    assert "no benchmark 'gsm8k': use heldout, ood, in-distribution, code, math, all, cruxeval_i" in said
+    assert (
+        "no benchmark 'gsm8k': use heldout, ood, in-distribution, code, math, all, cruxeval_i"
+        in said
+    )
     assert "data is 'aime24'" in refused(capsys, *start, "aime24", "--data", "aime24")
     assert "data is 'x=y'" in refused(capsys, *start, "aime24", "--data", "x=y")
     said = refused(capsys, *start, "aime24", "--data", "aime24=gone.jsonl")

@@ -10,6 +10,7 @@ from azr_mini.evaluate.intervals import (
     crossed_bootstrap,
     paired_bootstrap,
     pass_at_k,
+    share_interval,
 )
 
 
@@ -98,3 +99,17 @@ def test_the_crossed_interval_of_many_runs_covers_the_truth_about_as_often_as_it
         interval = crossed_bootstrap([[values]], num_resamples=400, seed=trial)
         covered += interval.low <= 0 <= interval.high
     assert 0.88 <= covered / 200 <= 0.99
+
+
+@pytest.mark.parametrize(("right", "n"), [(0, 30), (30, 30), (0, 1), (4, 4)])
+def test_a_share_of_none_or_all_has_an_interval_all_the_same(right, n):
+    """Its end is the share at which what was seen has a chance of 2.5 %."""
+    found = share_interval(np.r_[np.ones(right), np.zeros(n - right)])
+    end = found.low if right else 1 - found.high
+    assert end**n == pytest.approx(0.025) and found.estimate == right / n
+    assert (found.high if right else found.low) == right / n
+
+
+def test_a_share_of_some_has_the_bootstrap_interval():
+    for some in ([1.0, 0, 0, 0.5], [0.5, 0.5]):
+        assert share_interval(np.array(some)) == bootstrap_mean([np.array(some)])

@@ -28,13 +28,15 @@ def train(arguments: list[str]) -> int:
     if options.estimate:
         return 0
     say(f"{config.num_steps} steps of self-play with {config.model}, seed {config.seed}: {folder}")
+    from azr_mini.evaluate.answering import Runners
     from azr_mini.evaluate.during import evaluation_of
     from azr_mini.models import quiet_transformers
     from azr_mini.sandbox import Executor
 
     quiet_transformers()
-    with Executor(unsafe=options.unsafe) as executor:
-        evaluation = evaluation_of(config, executor) if config.evaluate_every else None
+    runners = Runners(config.threads, options.unsafe)  # opened by who needs one
+    with Executor(unsafe=options.unsafe) as executor, runners:
+        evaluation = evaluation_of(config, executor, runners) if config.evaluate_every else None
         run, state, sampler = _open_or_create(run, folder, config)
         try:
             limit = options.heldout_tasks

@@ -4,7 +4,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
+import numpy as np
+
+from azr_mini.evaluate.answering import Runners, Settings, answer
+from azr_mini.evaluate.benchmarks import BENCHMARKS, GROUPS
+from azr_mini.evaluate.dataset import Dataset, load
 from azr_mini.evaluate.heldout import SETS, evaluate, first_of_each_type, load_heldout_tasks
+from azr_mini.evaluate.intervals import share_interval
 from azr_mini.evaluate.scores import Scores
 
 # (policy, sampler) -> numbers by name. It has its own seeds, so that the same policy scores the
@@ -13,19 +19,26 @@ Evaluation = Callable[..., dict[str, float]]
 AFTER, BEFORE = "eval", "eval_before"
 
 
-def evaluation_of(config, executor) -> Evaluation:
-    """The evaluation on every benchmark that a configuration names.
+def evaluation_of(config, executor, runners: Runners) -> Evaluation:
+    """The evaluation on every benchmark that a configuration names, its data loaded now.
 
-    ValueError that lists the known names if it names another.
+    ValueError that lists the known names if it names another, and one that says why if a benchmark
+    has no data.
     """
-    names = config.evaluate_benchmarks.split(",")
-    for name in names:
-        if name not in SETS:
-            known = ", ".join(SETS)
+    given = config.evaluate_benchmarks.split(",")
+    for name in given:
+        if name not in (*SETS, *GROUPS, *BENCHMARKS):
+            known = ", ".join((*SETS, *GROUPS, *BENCHMARKS))
             raise ValueError(f"evaluate_benchmarks has {name!r}: use some of {known}")
-    length = config.max_new_tokens
+    names = dict.fromkeys(member for name in given for member in GROUPS.get(name, [name]))
+    limit, length = config.evaluate_limit, config.max_new_tokens
     return together(
-        {name: nano_evaluation(name, executor, config.evaluate_limit, length) for name in names}
+        {
+            name: nano_evaluation(name, executor, limit, length)
+            if name in SETS
+            else benchmark_evaluation(load(BENCHMARKS[name], limit), runners, config)
+            for name in names
+        }
     )
 
 
@@ -53,6 +66,18 @@ def nano_evaluation(name: str, executor, limit: int | None, max_new_tokens: int)
         return _numbers(evaluate(policy, sampler, executor, tasks, **settings))
 
     return evaluate_nano
+
+
+def benchmark_evaluation(dataset: Dataset, runners: Runners, config) -> Evaluation:
+    """Greedy accuracy on these rows of a benchmark with its 95 % interval, asked in style azr."""
+    settings = Settings(config.model, max_new_tokens=config.max_new_tokens)
+
+    def evaluate_benchmark(policy, sampler) -> dict[str, float]:
+        found = answer(policy, sampler, runners, dataset.benchmark, dataset.rows, settings)
+        score = share_interval(np.array([record["score"] for record in found]))
+        return {"accuracy": score.estimate, "low": score.low, "high": score.high}
+
+    return evaluate_benchmark
 
 
 def _numbers(scores: Scores) -> dict[str, float]:

@@ -34,6 +34,18 @@ def bootstrap_mean(
     return Interval(estimate, float(low), float(high))
 
 
+def share_interval(values: np.ndarray, level: float = 0.95) -> Interval:
+    """The mean of values from 0 to 1 with its bootstrap interval.
+
+    Where all are 0, or all 1, no resample could differ: the end that faces the other values is then
+    the exact one of a binomial share (Clopper and Pearson 1934). None of 30 is 0 to 11.6 %.
+    """
+    found, edge = bootstrap_mean([values], level), ((1 - level) / 2) ** (1 / len(values))
+    if not np.any(values):
+        return Interval(found.estimate, 0.0, 1 - edge)
+    return Interval(found.estimate, edge, 1.0) if np.all(values == 1) else found
+
+
 def paired_bootstrap(
     before: Sequence[np.ndarray],
     after: Sequence[np.ndarray],

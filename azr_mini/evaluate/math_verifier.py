@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
+from itertools import groupby
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -45,12 +46,14 @@ class MathVerifier:
 
     def equal(self, pairs: Sequence[tuple[str, str]]) -> list[str]:
         """ "correct", "wrong", "timeout" or "error" for each (gold, answer), in order."""
-        return list(self._threads.map(self._compare, pairs))
+        # the answers to one problem go to one process, which reads the gold once
+        same = [list(group) for _, group in groupby(pairs, key=lambda pair: pair[0])]
+        return [said for group in self._threads.map(self._compare, same) for said in group]
 
-    def _compare(self, pair: tuple[str, str]) -> str:
+    def _compare(self, pairs: list[tuple[str, str]]) -> list[str]:
         worker = self._workers.get()
         try:
-            return worker.compare(pair)
+            return [worker.compare(pair) for pair in pairs]
         finally:
             self._workers.put(worker)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from azr_mini.evaluate.benchmarks import BENCHMARKS
 from azr_mini.evaluate.dataset import Dataset
-from azr_mini.evaluate.intervals import Interval, bootstrap_mean, pass_at_k
+from azr_mini.evaluate.intervals import Interval, pass_at_k, share_interval
 
 KS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
@@ -80,5 +80,5 @@ def _digest(texts: Iterable[str]) -> str:
 
 
 def _percent(values: np.ndarray) -> Interval:
-    found = bootstrap_mean([values])
+    found = share_interval(values)
     return Interval(100 * found.estimate, 100 * found.low, 100 * found.high)
