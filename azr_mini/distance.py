@@ -34,7 +34,7 @@ def _text(value: object) -> str:
     return hex(value) if type(value) is int else repr(value)  # repr refuses ints of 4,301 digits
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=4096)
 def program_nodes(program: str) -> tuple[str, ...]:
     """The nodes of a program without the names it chose, equal for those of one `program_key`.
 

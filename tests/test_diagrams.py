@@ -17,7 +17,7 @@ from azr_mini.tasks import Role, TaskType
 from azr_mini.trr import task_relative_advantages
 from azr_mini.viz import exams, groups, svg
 from azr_mini.viz.colours import COLOURS, OTHER_COLOURS
-from azr_mini.viz.diagram import PARTS, STAGES, WIDTH, loop_svg
+from azr_mini.viz.diagram import OUTSIDE, PARTS, STAGES, WIDTH, loop_svg
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -119,7 +119,9 @@ def test_only_the_lit_part_of_the_loop_stands_out(lit):
     heavy = [part for part in root.iter(f"{SVG}rect") if part.get("stroke-width") == "3"]
     for stage in STAGES:
         assert (stage.name in faint) == (lit not in ("all", stage.part))
-    assert len(heavy) == sum(stage.part == lit for stage in STAGES)
+    assert len(heavy) == sum(stage.part == lit for stage in STAGES) + (lit == OUTSIDE)
+    drawn_outside = any("EVALUATE" in text for text in texts(root))
+    assert drawn_outside == (lit == OUTSIDE) and not any("EVALUATE" in text for text in faint)
     assert lit == "all" or lit.upper() in root.find(f"{SVG}title").text
 
 

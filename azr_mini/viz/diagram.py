@@ -33,7 +33,8 @@ STAGES = [
     Stage("TRR++", "update", NOBODY, ("advantages", "in six groups"), BOTH),
     Stage("UPDATE", "update", POLICY, ("one clipped step", "for all six"), BOTH),
 ]
-PARTS = ("all", *dict.fromkeys(stage.part for stage in STAGES))
+OUTSIDE = "evaluate"  # the same policy and executor, on tasks that nobody learns from
+PARTS = ("all", *dict.fromkeys(stage.part for stage in STAGES), OUTSIDE)
 
 
 def loop_svg(lit: str = "all") -> str:
@@ -54,13 +55,16 @@ def loop_svg(lit: str = "all") -> str:
     drawn = [
         words(LEFT, 36, f"The Absolute Zero loop{here}", size=14, weight=600, anchor="start"),
         shown(("validate",), *way_back()),
-        shown(("validate", "rewards"), executor()),
-        shown(("propose", "solve", "update"), policy()),
+        shown(("validate", "rewards", OUTSIDE), executor()),
+        shown(("propose", "solve", "update", OUTSIDE), policy()),
         legend(),
     ]
     for column, stage in enumerate(STAGES):
         arrows = [*step_right(column), *help_arrow(column)]
         drawn.append(shown((stage.part,), stage_box(column, strong=stage.part == lit), *arrows))
+    if lit == OUTSIDE:
+        description += " EVALUATE, outside, asks the policy held-out tasks and updates nothing."
+        drawn += evaluation()
     return document(900, 252, f"The Absolute Zero loop{here}", description, drawn)
 
 
@@ -120,6 +124,18 @@ def executor() -> str:
     return box(start, ABOVE, end - start, BAR, PYTHON, radius=BAR / 2) + words(
         (start + end) / 2, ABOVE + 19, "one executor: confined Python, the only teacher"
     )
+
+
+def evaluation() -> list[str]:
+    """What stands outside the loop: the policy answers, the executor grades, nothing is learned."""
+    left, right, y = middle(5) - WIDTH / 2 + 6, middle(6) + WIDTH / 2, ABOVE + BAR / 2
+    between = middle(5) + WIDTH / 2 + GAP / 2
+    return [
+        box(left, ABOVE, right - left, BAR, POLICY, tint=0.28, line=3),
+        words((left + right) / 2, ABOVE + 19, "EVALUATE: held-out, no update", weight=600),
+        arrow([(between, BELOW), (between, ABOVE + BAR + 2)]),
+        arrow([(left, y), (middle(4) + WIDTH / 2 + 2, y)]),
+    ]
 
 
 def policy() -> str:
