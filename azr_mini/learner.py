@@ -58,10 +58,10 @@ def update(
             compute = partial(
                 gradient,
                 policy,
-                parameters,
                 config=config,
                 scale=scale.value,
                 sampler_differs=sampler_differs,
+                parameters=parameters,
             )
             found, batches = fitting(run, compute, batches, state, config), []
             for batch, (gradients, logprobs, part) in found:
@@ -119,14 +119,15 @@ def _require_finite(state, config) -> None:
 
 def gradient(
     policy,
-    parameters: list[Tensor],
     batch: MicroBatch,
     config,
     scale: float = 1.0,
     sampler_differs: bool = False,
+    parameters: Sequence[Tensor] | None = None,
 ) -> tuple[tuple[Tensor | None, ...], Tensor, dict[str, Tensor]]:
     """The gradient of one micro-batch's part of the loss, times `scale`, one tensor for each of the
-    parameters; the log-probabilities (B, C); and its sums for the metrics. Changes nothing.
+    parameters, by default all that train; the log-probabilities (B, C); and its sums for the
+    metrics. Changes nothing.
     """
     # each (B, C)
     logprobs, entropies, mask = policy.logprobs(
@@ -159,6 +160,7 @@ def gradient(
         **clip,
     )
     scaled = loss if scale == 1 else loss * scale
+    parameters = policy.parameters() if parameters is None else parameters
     gradients = torch.autograd.grad(scaled, parameters, allow_unused=True)
     with torch.no_grad():
         binds = clip_binds(logprobs, old_logprobs, advantages, **clip)

@@ -101,7 +101,7 @@ def of_learner(layers: int, lean: bool = True, quantize: bool = True) -> Operati
     parameters = policy.parameters()
     layers_of_ours = lean_layers(policy) if lean else nullcontext()
     with as_on_a_gpu(), recomputed_layers(policy.base), layers_of_ours:
-        return _counted(lambda: gradient(policy, parameters, batch, config))
+        return _counted(lambda: gradient(policy, batch, config, parameters=parameters))
 
 
 def of_trl(layers: int) -> Operations:
