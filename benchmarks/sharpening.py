@@ -29,6 +29,7 @@ from azr_mini.evaluate.heldout import (  # noqa: E402
     load_heldout_tasks,
 )
 from azr_mini.evaluate.scores import Scores  # noqa: E402
+from azr_mini.evaluate.sharpening import gain_at_k  # noqa: E402
 from azr_mini.models import quiet_transformers  # noqa: E402
 from azr_mini.policy import Policy, load_policy  # noqa: E402
 from azr_mini.recorded import recorded  # noqa: E402
@@ -109,6 +110,15 @@ def of_one_type(type: TaskType, seed: int, executor: Executor) -> dict:
         if step.step % 10 == 9:
             print(f"  step {step.step + 1}", flush=True)
     return few_samples(state.policy, executor) | {"steps": STEPS, "seed": seed}
+
+
+def facts(record: dict) -> set[float]:
+    """The numbers that may be said of the record: k, tasks, samples, steps, gains, their ends."""
+    runs = [record[name] for name in TRAINED]
+    gains = {k: gain_at_k(record[BASE], runs, k) for k in (1, MANY)}
+    ends = {abs(round(100 * x, 1)) for g in gains.values() for x in (g.estimate, g.low, g.high)}
+    tasks = sum(map(len, record[BASE]["correct"].values()))
+    return ends | {float(n) for n in (*gains, tasks, *(run["steps"] for run in runs))}
 
 
 def main() -> None:

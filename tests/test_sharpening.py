@@ -2,6 +2,7 @@
 
 import json
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from azr_mini.evaluate.sharpening import (
     transfer_table,
 )
 from azr_mini.tasks import TaskType
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def part(**correct):
@@ -100,3 +103,17 @@ def test_the_transfer_figure_writes_every_gain_with_its_interval():
     assert len(texts) == table.size
     for text, (gain, low, high) in zip(texts, table.to_numpy().ravel(), strict=True):
         assert text == f"{gain:+.1f}\n({low:+.1f} to {high:+.1f})"
+
+
+def test_the_readme_says_what_the_recorded_samples_say():
+    record = load_sharpening()
+    runs = [record[f"six-{seed}"] for seed in (0, 1, 2)]
+    assert {run["steps"] for run in runs} == {200}
+    tasks = sum(map(len, record["base"]["correct"].values()))
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert f"64 samples at each of {tasks} held-out tasks" in readme
+    for k, how in ((1, "pass@1 moves by"), (64, "pass@64 by")):
+        gain = gain_at_k(record["base"], runs, k)
+        low, high = 100 * gain.low, 100 * gain.high
+        assert f"{how} {100 * gain.estimate:+.1f}" in readme
+        assert f"({low:+.1f} to {high:+.1f})" in readme
