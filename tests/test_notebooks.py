@@ -37,6 +37,7 @@ TITLES = {
     "04": "What is a good question?",
     "05": "Closing the loop: TRR++",
     "07": "A real model on one GPU",
+    "08": "Did it learn, or just sharpen?",
 }
 MAX_BYTES, MEDIAN_LINES, MAX_LINES = 1_000_000, 15, 45
 SETUP = (ROOT / "notebooks" / "setup_cell.py").read_text(encoding="utf-8")
