@@ -156,7 +156,7 @@ def _open_or_create(run, folder: Path, config: Config):
     return run, state, sampler
 
 
-def _self_play(run, state, executor, options: opt.TrainOptions, sampler, evaluation) -> bool:
+def _self_play(run, state, executor, options: opt.TrainOptions, sampler, evaluation=None) -> bool:
     """Trains to the last step, appending and saving; False if Ctrl-C ended it earlier."""
     from azr_mini.diagnose import Watch, known_config
     from azr_mini.evaluate.during import with_evaluations
