@@ -82,6 +82,13 @@ def update(
                 scale.lower()
             _require_finite(state, config)
     state.optimizer.zero_grad(set_to_none=True)
+    return _metrics(state, config, sums, norm, skipped, sampler_differs)
+
+
+def _metrics(
+    state, config, sums: Counter, norm: Tensor, skipped: int, sampler_differs: bool
+) -> dict[str, float]:
+    """The learner's metrics from the sums over all micro-batches and updates."""
     total = {name: float(value) for name, value in sums.items()}
     metrics = {
         "loss": total["loss"] / config.updates_per_step,
