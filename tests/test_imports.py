@@ -19,10 +19,13 @@ LAYERS = [
     ["prompts"],
     ["rewards", "buffer", "validate", "behaviour", "metrics"],
     ["behaviour_table"],
-    ["packing", "models", "head", "recompute", "loss_scale", "adapters", "templates"],
+    ["segments"],
+    ["recompute"],
+    ["packing", "models", "head", "loss_scale", "adapters", "templates"],
     ["policy"],
     ["joined"],
     ["lean_linear"],
+    ["lean_mlp"],
     ["lean"],
     ["decoding", "cores"],
     ["running"],
@@ -57,7 +60,7 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 TORCH = {
     "policy", "models", "packing", "decoding", "cores", "running", "sampler", "sampler_vllm",
     "samplers", "trr", "learner", "train", "runs", "nano", "head", "recompute", "loss_scale",
-    "micro_batches", "joined", "lean", "lean_linear",
+    "micro_batches", "joined", "lean", "lean_linear", "lean_mlp", "segments",
 }  # fmt: skip
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
 
