@@ -45,7 +45,9 @@ class Policy:
         # In attention a pair of tokens costs 4 H operations a layer, in the linear layers a token
         # about 24 H^2; attention runs at half the speed.
         self.pair_cost = 1 / (3 * config.hidden_size)
-        self.segmented = has_kernel(self.device, dtype)
+        head_dim = getattr(config, "head_dim", None)
+        head_dim = head_dim or config.hidden_size // config.num_attention_heads
+        self.segmented = has_kernel(self.device, dtype, head_dim)
         if self.segmented:  # sharing a prompt adds no pairs
             self.pair_cost = 0.0
         vocabulary = tokenizer.get_vocab()

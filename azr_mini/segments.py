@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 AMPERE = (8, 0)  # the first GPUs that have the kernel
+WIDEST_HEAD = 256
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,13 @@ class Segments:
     keys: Tensor | None  # (T,) the packed token of each key; None: the tokens as they are
 
 
-def has_kernel(device: torch.device, dtype: torch.dtype) -> bool:
+def has_kernel(device: torch.device, dtype: torch.dtype, head_dim: int) -> bool:
     """Whether attention of segments can be computed there."""
     return (
         device.type == "cuda"
         and dtype in (torch.float16, torch.bfloat16)
+        and head_dim <= WIDEST_HEAD
+        and head_dim % 8 == 0
         and torch.cuda.get_device_capability(device) >= AMPERE
         and torch.backends.cuda.flash_sdp_enabled()
     )

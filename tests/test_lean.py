@@ -229,3 +229,12 @@ def test_a_layer_takes_less_than_half_of_the_operations(quantize):
     assert 2 * ours["launched"] < theirs["launched"]
     if quantize:  # four matrices, three times; the last one not when the layer runs again
         assert ours["by_name"]["bitsandbytes.dequantize_4bit"] == 11
+
+
+def test_a_gate_of_another_activation_stays_the_models_own(tmp_path):
+    tiny_policy("llama", hidden_act="gelu").save(tmp_path)
+    policy = adapted(tmp_path)
+    exact = scored(policy, lean=False)
+    with lean_layers(policy):
+        assert "forward" not in vars(policy.base.model.layers[0].mlp)
+    torch.testing.assert_close(scored(policy, lean=True), exact, atol=1e-5, rtol=1e-5)

@@ -11,7 +11,7 @@ from azr_mini.segments import attend_segments, has_kernel, segments
 
 architectures = pytest.mark.parametrize("architecture", ["llama", "qwen2", "qwen3"])
 needs_kernel = pytest.mark.skipif(
-    not has_kernel(torch.device("cuda"), torch.bfloat16) if torch.cuda.is_available() else True,
+    not has_kernel(torch.device("cuda"), torch.bfloat16, 64) if torch.cuda.is_available() else True,
     reason="needs a CUDA GPU of compute capability 8.0 or newer",
 )
 
@@ -86,9 +86,10 @@ def test_micro_batches_hold_tokens_and_not_the_area_of_a_grid():
     assert len(policy.micro_batches(prompts, completions, 98)) == 2
 
 
-def test_a_cpu_and_float32_have_no_kernel():
-    assert not has_kernel(torch.device("cpu"), torch.bfloat16)
-    assert not has_kernel(torch.device("cuda"), torch.float32)
+def test_a_cpu_and_float32_and_odd_heads_have_no_kernel():
+    assert not has_kernel(torch.device("cpu"), torch.bfloat16, 64)
+    for dtype, head_dim in ((torch.float32, 64), (torch.bfloat16, 20), (torch.bfloat16, 512)):
+        assert not has_kernel(torch.device("cuda"), dtype, head_dim)
 
 
 @needs_kernel
