@@ -24,10 +24,17 @@ def gated_mlp(down: Callable[[Tensor], Tensor], together: Together, x: Tensor) -
     return down(hidden.unflatten(0, x.shape[:-1]))
 
 
-def _products(x: Tensor, together: Together) -> list[Tensor]:
-    """What both layers make of x (N, H) without their adapters: two (N, I)."""
-    weights = together.linear.matrix().split(together.linear.sizes)
-    bias = together.linear.bias
+def _products(x: Tensor, together: Together, inner: Tensor | None = None) -> list[Tensor]:
+    """What both layers make of x (N, H): two (N, I). inner: x A^T (N, R), if the adapters count.
+
+    The adapters are more columns of the product: adding theirs to the large one would read and
+    write that once more.
+    """
+    matrix, bias = together.linear.matrix(), together.linear.bias
+    if inner is not None:
+        _, up = together.linear.adapter
+        x, matrix = torch.cat([x, inner], dim=1), torch.cat([matrix, up.T], dim=1)
+    weights = matrix.split(together.linear.sizes)
     biases = (None, None) if bias is None else bias.split(together.linear.sizes)
     return [linear(x, weight, bias) for weight, bias in zip(weights, biases, strict=True)]
 
@@ -48,11 +55,7 @@ class _Gated(torch.autograd.Function):
     def forward(ctx, x: Tensor, together: Together, *factors: Tensor) -> Tensor:
         down, _ = together.linear.adapter
         inner = torch.mm(x, down.T)  # (N, R)
-        ranks, ups = _blocks(together)
-        products = _products(x, together)
-        for product, part, up in zip(products, inner.split(ranks, dim=1), ups, strict=True):
-            product.addmm_(part, up)
-        gate, up = products
+        gate, up = _products(x, together, inner)
         ctx.save_for_backward(x, inner, gate, up)
         ctx.together = together
         return silu(gate).mul_(up)
