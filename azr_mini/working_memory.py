@@ -80,8 +80,8 @@ def _most_slots(config: Config, new: int) -> int:
 
 
 def store_slots(rows: int, num_attempts: int, prompt: int, new: int, waves: bool = False) -> int:
-    """Slots that `running.KeyValueStore` ends with when `rows` rows, `num_attempts` to a prompt of
-    `prompt` tokens, all write `new` tokens.
+    """Slots that `key_values.KeyValueStore` ends with when `rows` rows, `num_attempts` to a prompt
+    of `prompt` tokens, all write `new` tokens.
 
     waves: other rows follow those that end. Prompts with few rows left then stand beside new ones;
     recorded rollouts needed up to a fifth more slots.

@@ -21,7 +21,7 @@ LAYERS = [
     ["behaviour_table"],
     ["packing", "models", "head", "recompute", "loss_scale", "adapters", "templates"],
     ["policy"],
-    ["joined"],
+    ["joined", "key_values"],
     ["lean_linear"],
     ["lean"],
     ["decoding", "cores"],
@@ -57,7 +57,7 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 TORCH = {
     "policy", "models", "packing", "decoding", "cores", "running", "sampler", "sampler_vllm",
     "samplers", "trr", "learner", "train", "runs", "nano", "head", "recompute", "loss_scale",
-    "micro_batches", "joined", "lean", "lean_linear",
+    "micro_batches", "joined", "lean", "lean_linear", "key_values",
 }  # fmt: skip
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
 
