@@ -25,6 +25,7 @@ LAYERS = [
     ["lean_linear"],
     ["lean"],
     ["decoding", "cores"],
+    ["replay"],
     ["running"],
     ["sampler"],
     ["sampler_vllm"],
@@ -57,7 +58,7 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 TORCH = {
     "policy", "models", "packing", "decoding", "cores", "running", "sampler", "sampler_vllm",
     "samplers", "trr", "learner", "train", "runs", "nano", "head", "recompute", "loss_scale",
-    "micro_batches", "joined", "lean", "lean_linear", "key_values",
+    "micro_batches", "joined", "lean", "lean_linear", "key_values", "replay",
 }  # fmt: skip
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
 
