@@ -12,22 +12,39 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from azr_mini.decoding import forward_pass
-from azr_mini.packing import EMPTY, SHARED, Packing, as_mask, visible
+from azr_mini.decoding import Decoder, forward_pass
+from azr_mini.key_values import KeyValueStore, StoredPacking, chunks_of
+from azr_mini.packing import EMPTY, SHARED, as_mask, visible
 from azr_mini.policy import Policy
+from azr_mini.replay import FixedStep, Recorder
 
 IDLE = -2  # owner of a column of the grid in which no row runs: it sees only the prompt
-STEPS_BETWEEN_REBUILDS = 16
-WORTH_A_REBUILD = 0.8  # share of the rows that still run: what the others wrote is then dropped
-CHUNKS = 4
+
+
+@dataclass(frozen=True)
+class Rebuilds:
+    """When keys and values are moved together: after so many steps, or when a smaller share of the
+    rows still runs.
+    """
+
+    steps: int
+    share: float
+
+
+# where steps are replayed, each rebuild is followed by a recording
+RUN, REPLAYED = Rebuilds(16, 0.8), Rebuilds(48, 0.5)
 
 
 class RunningBatch:
     """The rows that run, sorted by entry, and the keys and values of their entries."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, recorder: Recorder | None = None) -> None:
+        """recorder: what makes the steps of `decoding.Decoder` replayable; None runs each."""
         self.policy, self.store = policy, KeyValueStore(policy.dtype)
         self.forward = forward_pass(policy)
+        self.recorder = recorder if isinstance(self.forward, Decoder) else None
+        self.rebuilds = RUN if self.recorder is None else REPLAYED
+        self.fixed: FixedStep | None = None  # the step that is replayed until the next rebuild
         none = torch.zeros(0, dtype=torch.long, device=policy.device)
         self.rows = self.entry = self.number = self.token = self.position = none  # (R,)
         self.fill = none  # (E,) slots in use
@@ -49,7 +66,7 @@ class RunningBatch:
         entry, column = places // columns, places % columns
         # causal order is all the mask needs: what stands after a prompt is padding
         causal = torch.ones(1, columns, columns, dtype=torch.bool, device=device).tril()
-        packing = _StoredPacking(
+        packing = StoredPacking(
             places,
             as_mask(causal, self.policy.dtype).expand(len(prompts), -1, -1, -1),
             causal=True,
@@ -74,38 +91,58 @@ class RunningBatch:
         if done.any():
             older = done.new_zeros(len(self.rows) - len(done))
             self._keep_rows((~torch.cat([older, done])).nonzero()[:, 0])
+        if self.fixed:
+            self.fixed.advance(self.token)
 
     def decode(self) -> Tensor:
         """One forward pass over the token that each row took last; returns the logits (R, V)."""
+        few = len(self.rows) < self.rebuilds.share * self.rows_at_rebuild
+        if self.fixed and self.fixed.steps_left and not few:
+            logits = self.fixed.logits()
+        else:
+            logits = self._first_step(few)
+        self.position = self.position + 1
+        return logits
+
+    def _first_step(self, rebuild: bool) -> Tensor:
+        """A step that is not replayed, or the first of those that are."""
         lane, counts = self._lanes()
         lanes = int(counts.max())
-        full = int(self.fill.max()) + lanes > self.store.capacity
-        if full or len(self.rows) < WORTH_A_REBUILD * self.rows_at_rebuild:
+        if rebuild or self.fixed or int(self.fill.max()) + lanes > self.store.capacity:
             self._rebuild(0, lanes, 0)
             lane, counts = self._lanes()
+        records = self.recorder is not None and self.recorder.works
+        steps = self._steps_left(counts) if records else 1
         slot = self.fill[self.entry] + lane
-        self.fill += counts
         self.owners[self.entry, slot] = self.number
-        chunks = self._chunks()
+        self.fill += counts
+        packing = self._packing(lane, lanes, slot, self.fill + (steps - 1) * counts)
+        if records:
+            fixed = FixedStep(
+                self.forward, packing, self.owners, steps, number=self.number, token=self.token,
+                position=self.position, stride=counts[self.entry],
+            )  # fmt: skip
+            if fixed.record(self.recorder):
+                self.fixed, self.rows_at_rebuild = fixed, len(self.rows)
+                return fixed.logits()
+        return self.forward(self.token, self.position, 0, packing)
+
+    def _steps_left(self, counts: Tensor) -> int:
+        """Steps until an entry is full if no row of its `counts` (E,) ends."""
+        return int(((self.store.capacity - self.fill) // counts.clamp(min=1)).min())
+
+    def _packing(self, lane: Tensor, lanes: int, slot: Tensor, reach: Tensor) -> StoredPacking:
+        """Where the newest tokens sit; attention reads the slots of an entry up to `reach` (E,)."""
+        chunks = chunks_of(reach)
         width = max(width for _, width in chunks)
         seen = visible(self.owners[:, :width], self._lane_owners(lane, lanes))
-        packing = _StoredPacking(
+        return StoredPacking(
             self.entry * lanes + lane,
             as_mask(seen, self.policy.dtype),
             chunks,
             self.store,
             self.entry * self.store.capacity + slot,
         )
-        logits = self.forward(self.token, self.position, 0, packing)
-        self.position = self.position + 1
-        return logits
-
-    def _chunks(self) -> tuple[tuple[int, int], ...]:
-        """Neighbouring entries and the slots that they use: attention reads no more than that."""
-        size = -(-len(self.fill) // CHUNKS)
-        widths = [int(part.max()) for part in self.fill.split(size)]
-        lasts = [min(size * (k + 1), len(self.fill)) for k in range(len(widths))]
-        return tuple(zip(lasts, (-(-width // 8) * 8 for width in widths), strict=True))
 
     def _lanes(self) -> tuple[Tensor, Tensor]:
         """Each row's number among the running rows of its entry (R,), and their counts (E,)."""
@@ -116,6 +153,8 @@ class RunningBatch:
     def _keep_rows(self, chosen: Tensor) -> None:
         for name in ("rows", "entry", "number", "position", "token"):
             setattr(self, name, getattr(self, name)[chosen])
+        if self.fixed:
+            self.fixed.keep(chosen)
 
     def _lane_owners(self, lane: Tensor, lanes: int) -> Tensor:
         owners = self.number.new_full((len(self.fill), lanes), IDLE)
@@ -126,6 +165,7 @@ class RunningBatch:
         """Drops the entries and slots of rows that left, sorts entries by the slots that they use
         (so that neighbours are alike), and makes room for new entries.
         """
+        self.fixed = None
         lane, counts = self._lanes()
         alive = counts.nonzero()[:, 0]  # (K,)
         width, kept = 0, alive.new_zeros(len(alive), 0)
@@ -137,7 +177,7 @@ class RunningBatch:
             self.fill = owned.sum(dim=1)
             width = int(self.fill.max())
             kept = owned.logical_not().long().argsort(dim=1, stable=True)[:, :width]  # (K, width)
-        capacity = max(width, columns) + lanes * STEPS_BETWEEN_REBUILDS
+        capacity = max(width, columns) + lanes * self.rebuilds.steps
         self.store.rebuild(alive, kept, new_entries, -(-capacity // 8) * 8)
         owners = self.owners.new_full((len(alive) + new_entries, self.store.capacity), EMPTY)
         if len(alive):
@@ -151,62 +191,6 @@ class RunningBatch:
         self.entry = moved_to[self.entry]
         self._keep_rows(self.entry.argsort(stable=True))
         self.rows_at_rebuild = len(self.rows)
-
-
-@dataclass(frozen=True)
-class _StoredPacking(Packing):
-    """A packing whose keys and values are kept: queries attend to all that is in the store."""
-
-    store: "KeyValueStore | None" = None
-    slots: Tensor | None = None  # (N,) entry * capacity + slot of each token
-    first_entry: int = 0  # the grid's entries are the store's from here on
-
-    def keys_values(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        entries, _, _, width = self.mask.shape
-        part = slice(self.first_entry, self.first_entry + entries)
-        kept = self.store.write(layer, key, value, self.slots)
-        keys, values = (x[part, :width].transpose(1, 2) for x in kept)
-        return keys, values
-
-
-class KeyValueStore:
-    """Keys and values of every layer: `entries` with `capacity` slots each."""
-
-    def __init__(self, dtype: torch.dtype) -> None:
-        self.dtype, self.entries, self.capacity, self.size = dtype, 0, 0, 0
-        # two (size, H, D) a layer, of which the first entries * capacity are in use; never NaN,
-        # because attention multiplies what it may not see by zero
-        self.layers: dict[int, list[Tensor]] = {}
-
-    def write(self, layer: int, key: Tensor, value: Tensor, slots: Tensor) -> list[Tensor]:
-        """Puts packed (N, H, D) keys and values into flat `slots` (N,); returns all of the
-        layer's, two (entries, capacity, H, D).
-        """
-        if layer not in self.layers:
-            self.layers[layer] = [
-                x.new_zeros(self.size, *x.shape[1:], dtype=self.dtype) for x in (key, value)
-            ]
-        for kept, new in zip(self.layers[layer], (key, value), strict=True):
-            kept.index_copy_(0, slots, new.to(self.dtype))
-        shape, used = (self.entries, self.capacity), self.entries * self.capacity
-        return [kept[:used].unflatten(0, shape) for kept in self.layers[layer]]
-
-    def rebuild(self, alive: Tensor, kept: Tensor, new_entries: int, capacity: int) -> None:
-        """Keeps of the entries `alive` (K,) the slots `kept` (K, S), moved to the front; makes room
-        for new entries and for `capacity` slots. Memory grows but is never given back.
-        """
-        entries, (count, width) = len(alive) + new_entries, kept.shape
-        slots = (alive[:, None] * self.capacity + kept).flatten()
-        grows = entries * capacity > self.size
-        if grows:  # by half at least: each time touches all of it
-            self.size = max(entries * capacity, self.size * 3 // 2)
-        self.entries, self.capacity = entries, capacity
-        for pair in self.layers.values():
-            for index, old in enumerate(pair):
-                moved = old.index_select(0, slots).unflatten(0, kept.shape)
-                if grows:
-                    pair[index] = old = old.new_zeros(self.size, *old.shape[1:])
-                old[: entries * capacity].unflatten(0, (entries, capacity))[:count, :width] = moved
 
 
 def _append(tensor: Tensor, values: list[int]) -> Tensor:

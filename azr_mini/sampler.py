@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from azr_mini.policy import Policy
+from azr_mini.replay import recorder_for
 from azr_mini.running import RunningBatch
 
 PREFILL_TOKENS = 16_384  # prompt tokens that enter at once; bounds the memory of a forward pass
@@ -34,6 +35,7 @@ class Sampler:
         if max_batch < 1:
             raise ValueError(f"max_batch is {max_batch}: give 1 or more")
         self.policy, self.max_batch = policy, max_batch
+        self.recorder = recorder_for(policy.device)  # None: every step is run, none replayed
 
     def refresh(self) -> None:
         """To be called after every update; this sampler reads the policy's weights directly."""
@@ -72,7 +74,7 @@ class Sampler:
             [min(max_new_tokens, positions - len(p)) for p in prompt_ids],
             device=self.policy.device,
         )
-        batch = RunningBatch(self.policy)
+        batch = RunningBatch(self.policy, self.recorder)
         while waiting or len(batch.rows):
             entering = self._entering(waiting, len(batch.rows), prompt_ids, num_completions)
             if entering:

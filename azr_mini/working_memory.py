@@ -12,7 +12,8 @@ from azr_mini.shapes import Shape
 
 # as in the modules that use them, which need torch; a test compares
 LOGITS_CHUNK, FEW_LOGITS = 256, 2**25
-PREFILL_TOKENS, STEPS_BETWEEN_REBUILDS = 16_384, 16
+PREFILL_TOKENS = 16_384
+STEPS_RUN, STEPS_REPLAYED = 16, 48  # between two rebuilds of the keys and values
 
 
 # ---- sampling -----------------------------------------------------------------------------------
@@ -41,10 +42,15 @@ def sampling_moment(
     """
     passing = prefill_activations(config, shape, width, device)
     logits, step = sampling_logits(config, shape, width), workspace(config, shape, width)
-    full = key_value_bytes(config, shape, width)
+    full = key_value_bytes(config, shape, width, device)
     if config.sampler == "vllm":  # its batches mix both
         return Moment(full if most is None else min(full, most), logits, passing)
-    entered = full if enters_in_waves(config) else entered_key_value_bytes(config, shape, width)
+    if device != "cpu":  # steps are replayed: what one makes is still held while tokens are drawn
+        step = recorded_step(config, shape, width)
+        logits += sampled_rows(config) * shape.vocabulary * width
+    slots = _most_slots(config, 1, steps_between_rebuilds(device))
+    entered = 2 * width * shape.layers * shape.keys * slots  # all prompts, before the first step
+    entered = full if enters_in_waves(config) else entered
     return max(Moment(entered, 0, passing), Moment(full, logits, step), key=lambda m: m.total)
 
 
@@ -53,38 +59,44 @@ def enters_in_waves(config: Config) -> bool:
     return 3 * config.batch_size * config.num_attempts > config.max_batch
 
 
-def key_value_bytes(config: Config, shape: Shape, width: int) -> int:
+def sampled_rows(config: Config) -> int:
+    """Attempts that are written at once."""
+    return min(config.max_batch, 3 * config.batch_size * config.num_attempts)
+
+
+def steps_between_rebuilds(device: str) -> int:
+    """Decoding steps for which the torch sampler makes room at once."""
+    return STEPS_RUN if device == "cpu" else STEPS_REPLAYED
+
+
+def key_value_bytes(config: Config, shape: Shape, width: int, device: str) -> int:
     """Bytes of the keys and values at the end of sampling; of the torch sampler with the pair of
     tensors that it moves when the store grows.
     """
     prompt, new = config.max_prompt_tokens, config.max_new_tokens
     if config.sampler == "vllm":
-        rows = min(config.max_batch, 3 * config.batch_size * config.num_attempts)
-        return 2 * width * shape.layers * shape.keys * rows * (prompt + new)
-    return 2 * width * (shape.layers + 1) * shape.keys * _most_slots(config, new)
+        return 2 * width * shape.layers * shape.keys * sampled_rows(config) * (prompt + new)
+    slots = _most_slots(config, new, steps_between_rebuilds(device))
+    return 2 * width * (shape.layers + 1) * shape.keys * slots
 
 
-def entered_key_value_bytes(config: Config, shape: Shape, width: int) -> int:
-    """Bytes of the torch sampler's keys and values when all prompts have entered."""
-    return 2 * width * shape.layers * shape.keys * _most_slots(config, 1)
-
-
-def _most_slots(config: Config, new: int) -> int:
-    proposals = min(config.max_batch, 3 * config.batch_size)
-    rows = min(config.max_batch, 3 * config.batch_size * config.num_attempts)
+def _most_slots(config: Config, new: int, steps: int) -> int:
+    proposals, rows = min(config.max_batch, 3 * config.batch_size), sampled_rows(config)
     prompt, waves = config.max_prompt_tokens, enters_in_waves(config)
     return max(
-        store_slots(proposals, 1, prompt, new),
-        store_slots(rows, config.num_attempts, prompt, new, waves),
+        store_slots(proposals, 1, prompt, new, steps),
+        store_slots(rows, config.num_attempts, prompt, new, steps, waves),
     )
 
 
-def store_slots(rows: int, num_attempts: int, prompt: int, new: int, waves: bool = False) -> int:
-    """Slots that `running.KeyValueStore` ends with when `rows` rows, `num_attempts` to a prompt of
-    `prompt` tokens, all write `new` tokens.
+def store_slots(
+    rows: int, num_attempts: int, prompt: int, new: int, steps: int, waves: bool = False
+) -> int:
+    """Slots that `key_values.KeyValueStore` ends with when `rows` rows, `num_attempts` to a prompt
+    of `prompt` tokens, all write `new` tokens, with room for `steps` tokens of each made at once.
 
     waves: other rows follow those that end. Prompts with few rows left then stand beside new ones;
-    recorded rollouts needed up to a fifth more slots.
+    recorded rollouts needed up to a fifth more slots, and room for more steps in each of them.
     """
     lanes = min(num_attempts, rows)
     entries = -(-rows // num_attempts)
@@ -94,7 +106,7 @@ def store_slots(rows: int, num_attempts: int, prompt: int, new: int, waves: bool
 
     def rebuild(fill: int) -> None:
         nonlocal size, capacity
-        capacity = -(-(fill + lanes * STEPS_BETWEEN_REBUILDS) // 8) * 8
+        capacity = -(-(fill + lanes * steps) // 8) * 8
         if entered * capacity > size:
             size = max(entered * capacity, size * 3 // 2)
 
@@ -106,6 +118,8 @@ def store_slots(rows: int, num_attempts: int, prompt: int, new: int, waves: bool
         if fill + lanes > capacity:
             rebuild(fill)
         fill += lanes
+    if waves:
+        size += 3 * rows // num_attempts // 2 * lanes * (steps - STEPS_RUN)
     return size
 
 
@@ -113,9 +127,21 @@ def sampling_logits(config: Config, shape: Shape, width: int) -> int:
     """Bytes of the scores of the next token and of what is made of them to draw it: in float32 once
     more, log-probabilities, probabilities, their cumulative sum, and the order if top_p cuts.
     """
-    rows = min(config.max_batch, 3 * config.batch_size * config.num_attempts)
     copies = width + 4 * FLOAT + (24 if config.top_p < 1 else 0)
-    return rows * shape.vocabulary * copies
+    return sampled_rows(config) * shape.vocabulary * copies
+
+
+def recorded_step(config: Config, shape: Shape, width: int) -> int:
+    """Bytes that a CUDA graph of a decoding step holds besides its logits: of its attention, whose
+    heads that share keys have a mask each, or of its largest matrices.
+    """
+    lanes, matrix = min(config.num_attempts, config.max_batch), workspace(config, shape, width)
+    columns = config.max_prompt_tokens + lanes * (config.max_new_tokens + STEPS_REPLAYED)
+    masks = width * shape.heads // shape.key_value_heads * columns
+    both = width * 2 * (shape.hidden + shape.queries + shape.keys)
+    both += FLOAT * (shape.queries + shape.keys)  # turned by their positions
+    inner, rows = width * 2 * shape.intermediate, sampled_rows(config)
+    return rows * both + max(rows * masks, rows * inner + max(matrix, rows * inner))
 
 
 def prefill_activations(config: Config, shape: Shape, width: int, device: str) -> int:

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tiny_models import tiny_model, tiny_policy
+from tiny_models import in_four_bits, tiny_model, tiny_policy
 
 from azr_mini.decoding import Decoder, forward_pass
 from azr_mini.joined import FEW_ROWS, Adapted, Joined, OneByOne, join
@@ -124,31 +124,6 @@ def test_a_model_too_large_to_be_held_twice_keeps_its_own_pass(monkeypatch):
     monkeypatch.setattr("azr_mini.decoding.COPIED_PARAMETERS", 1000)
     policy = Policy(tiny_model(), tiny_policy().tokenizer)
     assert not isinstance(forward_pass(policy), Decoder)
-
-
-def in_four_bits(policy, rank=4):
-    """The policy with its layers in NF4 and an adapter that is no longer new."""
-    pytest.importorskip("bitsandbytes")
-    from bitsandbytes.nn import Linear4bit, Params4bit
-
-    from azr_mini.adapters import add_adapter
-
-    torch.manual_seed(0)
-    for name, layer in list(policy.model.named_modules()):
-        if isinstance(layer, torch.nn.Linear) and ".layers." in name:
-            kind = {"compress_statistics": True, "quant_type": "nf4"}
-            has_bias = layer.bias is not None
-            packed = Linear4bit(layer.in_features, layer.out_features, has_bias, **kind)
-            packed.weight = Params4bit(layer.weight.data, requires_grad=False, **kind).to("cpu")
-            packed.bias, packed.support_avx512bf16_for_cpu = layer.bias, False
-            policy.model.set_submodule(name, packed)
-    policy.model.is_loaded_in_4bit = True
-    adapted = Policy(add_adapter(policy.model, rank), policy.tokenizer)
-    with torch.no_grad():
-        for name, parameter in adapted.model.named_parameters():
-            if "lora_B" in name:
-                parameter.normal_(std=0.1)
-    return adapted
 
 
 def parts_of(decoder):

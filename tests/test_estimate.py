@@ -10,7 +10,7 @@ from live_memory import LiveMemory
 from tiny import tiny_policy as nano_tiny_policy
 from tiny_models import byte_tokenizer, tiny_model
 
-from azr_mini import decoding, held_memory, running, sampler, segments, working_memory
+from azr_mini import decoding, held_memory, replay, running, sampler, segments, working_memory
 from azr_mini.config import Config
 from azr_mini.estimate import estimate
 from azr_mini.lean import lean_layers
@@ -195,8 +195,19 @@ def test_logits_of_a_large_vocabulary_are_counted_in_chunks():
 # ---- sampling -----------------------------------------------------------------------------------
 
 
-def store_of(policy, prompts, lengths, max_batch=512):
-    """Slots of the sampler's real store after rows of these lengths; lengths: a list a prompt.
+# steps for which a batch makes room at once, and what makes it do so
+ways_to_step = pytest.mark.parametrize(
+    ("steps", "recorder"),
+    [
+        (working_memory.STEPS_RUN, None),
+        (working_memory.STEPS_REPLAYED, replay.Recorder(lambda step: step)),
+    ],
+    ids=["run", "replayed"],
+)
+
+
+def store_of(policy, prompts, lengths, max_batch=512, recorder=None):
+    """The sampler's real store after rows of these lengths; lengths: a list a prompt.
 
     Prompts enter as in `Sampler.generate`, the longest last.
     """
@@ -206,7 +217,7 @@ def store_of(policy, prompts, lengths, max_batch=512):
     order = sorted(range(len(prompts)), key=lambda i: -len(prompts[i]))
     waiting = [range(i * attempts, (i + 1) * attempts) for i in order]
     ids = [prompts[row // attempts] for row in range(len(limits))]
-    batch, writer = running.RunningBatch(policy), sampler.Sampler(policy, max_batch)
+    batch, writer = running.RunningBatch(policy, recorder), sampler.Sampler(policy, max_batch)
     with torch.inference_mode():
         while waiting or len(batch.rows):
             entering = writer._entering(waiting, len(batch.rows), prompts, attempts)
@@ -220,29 +231,34 @@ def store_of(policy, prompts, lengths, max_batch=512):
     return batch.store
 
 
+@ways_to_step
 @pytest.mark.parametrize(
     ("rows", "attempts", "prompt", "new"),
     [(16, 1, 30, 70), (16, 8, 30, 70), (24, 4, 100, 9), (5, 8, 7, 40), (60, 1, 900, 3)],
 )
-def test_the_store_of_full_rows_is_known_to_the_slot(rows, attempts, prompt, new):
+def test_the_store_of_full_rows_is_known_to_the_slot(rows, attempts, prompt, new, steps, recorder):
     policy = nano_tiny_policy()
     prompts = [[7] * prompt for _ in range(-(-rows // attempts))]
-    store = store_of(policy, prompts, [[new] * min(attempts, rows)] * len(prompts))
-    assert working_memory.store_slots(rows, attempts, prompt, new) == store.size
+    lengths = [[new] * min(attempts, rows)] * len(prompts)
+    store = store_of(policy, prompts, lengths, recorder=recorder)
+    assert working_memory.store_slots(rows, attempts, prompt, new, steps) == store.size
 
 
-def test_keys_and_values_are_those_of_the_store():
+@ways_to_step
+def test_keys_and_values_are_those_of_the_store(steps, recorder):
     policy = nano_tiny_policy()
     config = Config(batch_size=1, max_batch=24, max_prompt_tokens=30, max_new_tokens=70)
-    store = store_of(policy, [[7] * 30] * 3, [[70] * 8] * 3)
+    store = store_of(policy, [[7] * 30] * 3, [[70] * 8] * 3, recorder=recorder)
     kept = sum(tensor.nbytes for pair in store.layers.values() for tensor in pair)
     shape = shape_of(policy.model.config)
     moving = store.layers[0][0].nbytes + store.layers[0][1].nbytes
-    assert working_memory.key_value_bytes(config, shape, 4) == kept + moving
+    device = "cuda" if recorder else "cpu"
+    assert working_memory.key_value_bytes(config, shape, 4, device) == kept + moving
 
 
+@ways_to_step
 @pytest.mark.parametrize(("run", "most"), [("live-1", 2), ("live-0", 6)])
-def test_recorded_rollouts_in_waves_take_at_most_the_estimate(run, most):
+def test_recorded_rollouts_in_waves_take_at_most_the_estimate(run, most, steps, recorder):
     """And at least half of it; less where one row in a thousand is ten times as long as the rest,
     as in live-0, since the estimate lets every row be the longest.
     """
@@ -250,8 +266,8 @@ def test_recorded_rollouts_in_waves_take_at_most_the_estimate(run, most):
     path = data_path("recorded_runs") / run / "rollouts.jsonl.gz"
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         rollouts = [r for r in map(json.loads, lines) if r["role"] == "solve"]
-    steps = sorted({r["step"] for r in rollouts})
-    for step in (steps[0], steps[2], steps[-2]):
+    taken = sorted({r["step"] for r in rollouts})
+    for step in (taken[0], taken[2], taken[-2]):
         entries = {}
         for r in rollouts:
             if r["step"] == step:
@@ -260,8 +276,8 @@ def test_recorded_rollouts_in_waves_take_at_most_the_estimate(run, most):
                 entry[1].append(len(r["completion_ids"]))
         prompts, lengths = zip(*entries.values(), strict=True)
         longest = max(map(len, prompts)), max(map(max, lengths))
-        slots = working_memory.store_slots(48, len(lengths[0]), *longest, waves=True)
-        size = store_of(policy, prompts, lengths, max_batch=48).size
+        slots = working_memory.store_slots(48, len(lengths[0]), *longest, steps, waves=True)
+        size = store_of(policy, prompts, lengths, 48, recorder).size
         assert size <= slots <= most * size
 
 
@@ -321,6 +337,32 @@ def test_a_generation_takes_what_is_estimated(folders, architecture, way, prompt
     assert estimated == pytest.approx(live.peak, rel=0.15)
 
 
+@pytest.mark.parametrize("way", [WAYS["adapter"], WAYS["4 bits"]], ids=["adapter", "4 bits"])
+@architectures
+def test_what_a_recorded_step_holds_is_counted(folders, architecture, way):
+    """The step that a graph of the last tokens would hold, on a CPU."""
+    folder, shape = folders[architecture]
+    policy = loaded(folder, "bfloat16", **way)
+    policy.stop_ids = (-1,)
+    config = Config(
+        dtype="bfloat16", batch_size=4, num_attempts=8, max_prompt_tokens=20, max_new_tokens=120,
+        **way,
+    )  # fmt: skip
+    held = []
+
+    def capture(step):
+        with LiveMemory() as live:
+            step()
+        held.append(live.peak)
+        return step
+
+    writer = sampler.Sampler(policy)
+    writer.recorder = replay.Recorder(capture)
+    writer.generate([[5] * 20] * 12, seeds=range(12), num_completions=8, max_new_tokens=120)
+    counted = working_memory.recorded_step(config, shape, 2)
+    assert counted == pytest.approx(max(held), rel=0.15)
+
+
 def test_vllm_holds_a_base_of_its_own_and_sleeps_while_the_learner_works():
     shape = KNOWN["Qwen/Qwen2.5-7B"]
     config = Config(lora_rank=16, quantize="nf4", sampler="vllm", max_batch=1000, batch_size=64)
@@ -347,5 +389,8 @@ def test_constants_are_those_of_the_modules_that_need_torch():
 
 def test_sampler_constants_are_those_of_the_sampler():
     assert working_memory.PREFILL_TOKENS == sampler.PREFILL_TOKENS
-    assert working_memory.STEPS_BETWEEN_REBUILDS == running.STEPS_BETWEEN_REBUILDS
+    assert (working_memory.STEPS_RUN, working_memory.STEPS_REPLAYED) == (
+        running.RUN.steps,
+        running.REPLAYED.steps,
+    )
     assert held_memory.COPIED_PARAMETERS == decoding.COPIED_PARAMETERS

@@ -23,11 +23,12 @@ LAYERS = [
     ["recompute"],
     ["packing", "models", "head", "loss_scale", "adapters", "templates"],
     ["policy"],
-    ["joined"],
+    ["joined", "key_values"],
     ["lean_linear"],
     ["lean_mlp"],
     ["lean"],
     ["decoding", "cores"],
+    ["replay"],
     ["running"],
     ["sampler"],
     ["sampler_vllm"],
@@ -60,7 +61,8 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 TORCH = {
     "policy", "models", "packing", "decoding", "cores", "running", "sampler", "sampler_vllm",
     "samplers", "trr", "learner", "train", "runs", "nano", "head", "recompute", "loss_scale",
-    "micro_batches", "joined", "lean", "lean_linear", "lean_mlp", "segments",
+    "micro_batches", "joined", "lean", "lean_linear", "lean_mlp", "segments", "key_values",
+    "replay",
 }  # fmt: skip
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
 

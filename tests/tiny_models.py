@@ -1,5 +1,6 @@
 """Real but tiny models with random weights, and a byte-level tokenizer: no mocks, no download."""
 
+import pytest
 import torch
 
 from azr_mini.policy import Policy
@@ -73,3 +74,28 @@ def tiny_model(architecture: str = "llama", seed: int = 0, eos_bias: float = 0.0
 def tiny_policy(architecture: str = "llama", seed: int = 0, eos_bias: float = 0.0, **changes):
     """A nano-dialect policy around `tiny_model`."""
     return Policy(tiny_model(architecture, seed, eos_bias, **changes), byte_tokenizer())
+
+
+def in_four_bits(policy, rank=4):
+    """The policy with its layers in NF4 and an adapter that is no longer new."""
+    pytest.importorskip("bitsandbytes")
+    from bitsandbytes.nn import Linear4bit, Params4bit
+
+    from azr_mini.adapters import add_adapter
+
+    torch.manual_seed(0)
+    for name, layer in list(policy.model.named_modules()):
+        if isinstance(layer, torch.nn.Linear) and ".layers." in name:
+            kind = {"compress_statistics": True, "quant_type": "nf4"}
+            has_bias = layer.bias is not None
+            packed = Linear4bit(layer.in_features, layer.out_features, has_bias, **kind)
+            packed.weight = Params4bit(layer.weight.data, requires_grad=False, **kind).to("cpu")
+            packed.bias, packed.support_avx512bf16_for_cpu = layer.bias, False
+            policy.model.set_submodule(name, packed)
+    policy.model.is_loaded_in_4bit = True
+    adapted = Policy(add_adapter(policy.model, rank), policy.tokenizer)
+    with torch.no_grad():
+        for name, parameter in adapted.model.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(std=0.1)
+    return adapted
