@@ -5,11 +5,11 @@ holds it several times. In chunks, whose logits the backward pass computes again
 tokens by all words ever exists. K positions predict T tokens; H hidden width, V words.
 """
 
-from collections.abc import Callable
-
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
+
+from azr_mini.recompute import autocast_of_now
 
 LOGITS_CHUNK = 256  # positions whose logits exist at once
 FEW_LOGITS = 2**25  # as many are made at once, 134 MB in float32: chunks only cost time there
@@ -42,7 +42,7 @@ def _entropies(log_p: Tensor, gradient: bool) -> Tensor:
 
 def chunked_scores(
     hidden: Tensor,
-    head: Callable[[Tensor], Tensor],
+    head: nn.Module,
     predicted_by: Tensor,
     targets: Tensor,
     entropy_gradient: bool = True,
@@ -55,16 +55,53 @@ def chunked_scores(
     chunks = hidden.split(LOGITS_CHUNK)
     sizes = torch.bincount(predicted_by // LOGITS_CHUNK, minlength=len(chunks)).tolist()
     logprobs, entropies = [], []
+    of_chunk = _with_entropy_gradient if entropy_gradient else _without_entropy_gradient
     for number, (chunk, tokens) in enumerate(zip(chunks, order.split(sizes), strict=True)):
-        found = checkpoint(
-            lambda *arguments: scores(head(arguments[0]), *arguments[1:]),
-            chunk,
-            predicted_by[tokens] - number * LOGITS_CHUNK,
-            targets[tokens],
-            entropy_gradient,
-            use_reentrant=False,
-            preserve_rng_state=False,  # nothing here is random
-        )
+        positions = predicted_by[tokens] - number * LOGITS_CHUNK
+        found = of_chunk(head, chunk, positions, targets[tokens])
         logprobs.append(found[0])
         entropies.append(found[1])
     return torch.cat(logprobs)[order.argsort()], torch.cat(entropies)
+
+
+def _with_entropy_gradient(head: nn.Module, *chunk: Tensor) -> tuple[Tensor, Tensor]:
+    return checkpoint(
+        lambda hidden, *others: scores(head(hidden), *others),
+        *chunk,
+        use_reentrant=False,
+        preserve_rng_state=False,  # nothing here is random
+    )
+
+
+def _without_entropy_gradient(head: nn.Module, *chunk: Tensor) -> tuple[Tensor, Tensor]:
+    weights = [weight for weight in head.parameters() if weight.requires_grad]
+    return _Scores.apply(head, *chunk, *weights)
+
+
+class _Scores(torch.autograd.Function):
+    """`scores` of head(hidden), of which it keeps only the hidden states. The gradient of a token's
+    log-probability is 1 at its own logit less the probabilities: that takes no second entropy.
+    """
+
+    @staticmethod
+    def forward(ctx, head, hidden: Tensor, predicted_by: Tensor, targets: Tensor, *weights: Tensor):
+        ctx.save_for_backward(hidden, predicted_by, targets)
+        ctx.head, ctx.weights = head, weights
+        ctx.autocast = autocast_of_now(hidden.device.type)
+        logprobs, entropies = scores(head(hidden), predicted_by, targets, False)
+        ctx.mark_non_differentiable(entropies)
+        return logprobs, entropies
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor, _) -> tuple[Tensor | None, ...]:
+        hidden, predicted_by, targets = ctx.saved_tensors
+        hidden = hidden.detach().requires_grad_(ctx.needs_input_grad[1])
+        with torch.enable_grad(), ctx.autocast():
+            logits = ctx.head(hidden)
+        of_logits = torch.softmax(logits.detach().float(), dim=-1)  # (K, V)
+        of_position = gradient.new_zeros(len(hidden)).index_add_(0, predicted_by, gradient)
+        of_logits.mul_(-of_position[:, None])
+        of_logits.index_put_((predicted_by, targets), gradient, accumulate=True)
+        inputs = [x for x in (hidden, *ctx.weights) if x.requires_grad]
+        found = iter(torch.autograd.grad(logits, inputs, of_logits.to(logits.dtype)))
+        return None, next(found) if hidden.requires_grad else None, None, None, *found

@@ -2,7 +2,7 @@
 
 On a GPU an operation of a micro-batch ends before Python has asked for the next one, so that their
 number is its time. The model's own code stays the forward pass; while `lean_layers` lasts, the
-linear layers, norms and rotations that it calls are leaner ones.
+linear layers, norms, rotations and gates that it calls are leaner ones.
 """
 
 import sys
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from azr_mini.lean_linear import Together, can_be_together
+from azr_mini.lean_mlp import gated_mlp
 from azr_mini.models import ARCHITECTURES
 from azr_mini.policy import Policy
 
@@ -44,7 +45,10 @@ def lean_layers(policy: Policy) -> Iterator[None]:
             if can_be_together(modules):
                 ends_layer = modules[0] is mlp.down_proj
                 together = Together(modules, policy.dtype, ends_layer)
-                forwards |= {m: partial(together, number) for number, m in enumerate(modules)}
+                if modules[0] is mlp.gate_proj and base.config.hidden_act == "silu":
+                    forwards[mlp] = partial(gated_mlp, mlp.down_proj, together)
+                else:
+                    forwards |= {m: partial(together, number) for number, m in enumerate(modules)}
     code = sys.modules[type(attention).__module__]
     rotate, code.apply_rotary_pos_emb = code.apply_rotary_pos_emb, _rotated
     for part, forward in forwards.items():

@@ -52,16 +52,25 @@ class Together:
         return self.waiting.parts.pop(0)
 
     def _compute(self, x: Tensor) -> list[Tensor]:
-        if self.version != (version := self._version()):
-            self.linear.read_adapter()
-            self.version = version
-        rows = x.flatten(0, -2).to(self.linear.dtype)
+        rows = self.read(x)
         if self.modules[0].disable_adapters:
             out = self.linear.base(rows)
         else:
             out = _Product.apply(rows, self, *self.downs, *self.ups)
         out = out.unflatten(0, x.shape[:-1])
         return [*out.split(self.linear.sizes, dim=-1)] if self.modules[1:] else [out]
+
+    def read(self, x: Tensor) -> Tensor:
+        """The rows (N, inputs) of x (..., inputs) to compute with, after the newest update."""
+        if self.version != (version := self._version()):
+            self.linear.read_adapter()
+            self.version = version
+        return x.flatten(0, -2).to(self.linear.dtype)
+
+    def of_downs(self, of_inner: Tensor, x: Tensor) -> tuple[Tensor, ...]:
+        """The gradients of the adapters' A. of_inner: (N, R), x: (N, inputs)."""
+        whole = torch.mm(of_inner.T, x) * self.scaling  # (R, inputs), float32
+        return whole.split([len(down) for down in self.downs])
 
 
 class _Product(torch.autograd.Function):
@@ -89,11 +98,10 @@ class _Product(torch.autograd.Function):
         of_x = None
         if ctx.needs_input_grad[0]:
             of_x = torch.mm(gradient, together.linear.matrix()).addmm_(of_inner, down)
-        of_downs = torch.mm(of_inner.T, x) * together.scaling  # (R, inputs), float32
         of_up = torch.mm(gradient.T, inner)  # (outputs, R), of which the layers' blocks count
         blocks, first = [], 0
         for part, up in zip(of_up.split(together.linear.sizes), together.ups, strict=True):
             last = first + up.shape[1]
             blocks.append(torch.empty_like(up).copy_(part[:, first:last]))
             first = last
-        return of_x, None, *of_downs.split([len(down) for down in together.downs]), *blocks
+        return of_x, None, *together.of_downs(of_inner, x), *blocks

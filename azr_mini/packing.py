@@ -3,7 +3,8 @@
 All tokens of a batch travel as one row (1, N): the linear layers see no padding, and a prompt that
 several completions share is computed once. Only attention unpacks them, into a grid of E entries (a
 prompt with some of its completions) by L columns, under a mask in which completions do not see each
-other. It plugs into transformers' attention interface: the model's own code stays the only forward.
+other; a newer GPU needs no grid (`segments`). It plugs into transformers' attention interface: the
+model's own code stays the only forward.
 """
 
 from collections.abc import Sequence
@@ -12,6 +13,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
+
+from azr_mini.segments import Segments, attend_segments, segments
 
 ATTENTION = "azr_packed"
 MASKED = -1e4  # finite: a row of padding that may see nothing must not become NaN
@@ -28,6 +31,14 @@ class Packing:
     chunks: tuple[tuple[int, int], ...] = ()  # (last, width)
     # a token may see all those before it in its entry: no attempts share one
     causal: bool = field(default=False, kw_only=True)
+    segments: Segments | None = field(default=None, kw_only=True)  # then there is no grid
+
+    @classmethod
+    def without_grid(cls, parts: Segments, dtype: torch.dtype) -> "Packing":
+        """Packed tokens whose sequences a kernel finds by itself."""
+        device = parts.query_ends.device
+        none = torch.zeros(1, 1, 1, 1, dtype=dtype, device=device)
+        return cls(none.new_zeros(0, dtype=torch.long), none, segments=parts)
 
     def spread(self, packed: Tensor) -> Tensor:
         """Packed tokens (N, H, D) on the grid: (E, H, L, D), zeros where no token sits."""
@@ -117,8 +128,12 @@ def pack(
     pair_cost: float,
     dtype: torch.dtype,
     device: torch.device | str = "cpu",
+    segmented: bool = False,
 ) -> PackedBatch:
-    """The batch without padding; prompts must not be empty, completions may be."""
+    """The batch without padding; prompts must not be empty, completions may be.
+
+    segmented: attention takes the sequences as they are, so that there is no grid and no mask.
+    """
     ids: list[int] = []
     positions: list[int] = []
     owners: list[list[int]] = []
@@ -138,20 +153,32 @@ def pack(
             positions += range(len(prompt), len(prompt) + len(inputs))
             owners[-1] += [number] * len(inputs)
 
-    multiple = column_multiple(torch.device(device))
-    columns = -(-max(map(len, owners)) // multiple) * multiple
-    grid = torch.tensor([own + [EMPTY] * (columns - len(own)) for own in owners], device=device)
-    places = (grid != EMPTY).flatten().nonzero()[:, 0]
-    seen = visible(grid, grid).tril_()  # (E, L, L)
+    if segmented:
+        lengths = [
+            (len(prompt_ids[rows[0]]), [max(0, len(completion_ids[row]) - 1) for row in rows])
+            for rows in entries
+        ]
+        packing = Packing.without_grid(segments(lengths, device), dtype)
+    else:
+        packing = _on_grid(owners, dtype, device, causal=len(entries) == len(prompt_ids))
     predicted_by = torch.tensor([i for row in before for i in row], dtype=torch.long, device=device)
     keep, predicted_by = predicted_by.unique(return_inverse=True)
     return PackedBatch(
         torch.tensor(ids, device=device),
         torch.tensor(positions, device=device),
-        Packing(places, as_mask(seen, dtype), causal=len(entries) == len(prompt_ids)),
+        packing,
         keep,
         predicted_by,
     )
+
+
+def _on_grid(owners: list[list[int]], dtype: torch.dtype, device, causal: bool) -> Packing:
+    """The packing of entries whose tokens have these owners."""
+    multiple = column_multiple(torch.device(device))
+    columns = -(-max(map(len, owners)) // multiple) * multiple
+    grid = torch.tensor([own + [EMPTY] * (columns - len(own)) for own in owners], device=device)
+    places = (grid != EMPTY).flatten().nonzero()[:, 0]
+    return Packing(places, as_mask(visible(grid, grid).tril_(), dtype), causal=causal)
 
 
 def column_multiple(device: torch.device) -> int:
@@ -186,6 +213,9 @@ def attend(layer: int, query: Tensor, key: Tensor, value: Tensor, packing: Packi
     """Attention of packed tokens in a layer. query: (N, Hq, D); key, value: (N, H, D); returns
     (N, Hq, D).
     """
+    if packing.segments is not None:
+        parts = (x.to(packing.mask.dtype) for x in (query, key, value))
+        return attend_segments(*parts, packing.segments, scaling)
     keys, values = packing.keys_values(layer, key, value)  # (E, H, T, D)
     queries, mask = packing.spread(query), packing.mask  # (E, Hq, L, D), (E, 1, L, T)
     shape, shared = queries.shape, queries.shape[1] // keys.shape[1]

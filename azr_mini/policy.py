@@ -24,6 +24,7 @@ from azr_mini.packing import (
     share_prompts,
 )
 from azr_mini.prompts import NANO_TAGS, Dialect
+from azr_mini.segments import has_kernel
 from azr_mini.templates import in_plain_text, in_template, speaks_in_turns, stop_ids
 
 
@@ -44,6 +45,11 @@ class Policy:
         # In attention a pair of tokens costs 4 H operations a layer, in the linear layers a token
         # about 24 H^2; attention runs at half the speed.
         self.pair_cost = 1 / (3 * config.hidden_size)
+        head_dim = getattr(config, "head_dim", None)
+        head_dim = head_dim or config.hidden_size // config.num_attention_heads
+        self.segmented = has_kernel(self.device, dtype, head_dim)
+        if self.segmented:  # sharing a prompt adds no pairs
+            self.pair_cost = 0.0
         vocabulary = tokenizer.get_vocab()
         is_nano = all(tag in vocabulary for tag in NANO_TAGS)
         self.dialect = Dialect.NANO if is_nano else Dialect.CHAT
@@ -128,7 +134,7 @@ class Policy:
         without a gradient save memory.
         """
         prompts, completions = [*map(list, prompt_ids)], [*map(list, completion_ids)]
-        batch = pack(prompts, completions, self.pair_cost, self.dtype, self.device)
+        batch = pack(prompts, completions, self.pair_cost, self.dtype, self.device, self.segmented)
         targets = torch.tensor(
             [i for row in completions for i in row], dtype=torch.long, device=self.device
         )
@@ -173,14 +179,16 @@ class Policy:
             for rows in entries
         ]
         batches: list[list[int]] = []
-        count = longest = 0
+        used = width = 0
         for index in sorted(range(len(entries)), key=lambda index: -sizes[index]):
-            if batches and (count + 1) * longest <= max_tokens:
+            # longest first, so the first entry of a batch sets the width of its grid
+            size = sizes[index] if self.segmented else width
+            if batches and used + size <= max_tokens:
                 batches[-1] += entries[index]
-                count += 1
-            else:  # longest first, so the first entry of a batch sets its width
+                used += size
+            else:
                 batches.append(list(entries[index]))
-                count, longest = 1, sizes[index]
+                used = width = sizes[index]
         return batches
 
     def save(self, folder: Path | str) -> None:

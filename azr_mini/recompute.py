@@ -41,6 +41,17 @@ def recomputed_layers(model, wanted: bool = True) -> Iterator[None]:
             layer.gradient_checkpointing = layer.training = False
 
 
+def autocast_of_now(device: str) -> Callable[[], torch.autocast]:
+    """Makes the context of the autocast that holds now, for a backward pass, which has none."""
+    return partial(
+        torch.autocast,
+        device,
+        torch.get_autocast_dtype(device),
+        torch.is_autocast_enabled(device),
+        torch.is_autocast_cache_enabled(),
+    )
+
+
 _now = threading.local()
 
 
@@ -75,15 +86,8 @@ class _Recomputed(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, forward: Callable, x: Tensor, *weights: Tensor):
-        device = x.device.type
         ctx.forward, ctx.weights = forward, weights
-        ctx.autocast = partial(
-            torch.autocast,
-            device,
-            torch.get_autocast_dtype(device),
-            torch.is_autocast_enabled(device),
-            torch.is_autocast_cache_enabled(),
-        )
+        ctx.autocast = autocast_of_now(x.device.type)
         ctx.save_for_backward(x)
         return forward(x)
 

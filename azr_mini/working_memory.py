@@ -182,15 +182,24 @@ def learning_activations(config: Config, shape: Shape, width: int, device: str) 
     layer = layer_activations(config, shape, width, device, tokens, tokens)
     stream = tokens * shape.hidden * (width if config.lora_rank and device != "cpu" else FLOAT)
     inner = tokens * shape.intermediate * width
-    # a layer's last matrix is gone when the gradients of both that come before it are there
-    passing = 2 * stream + inner + max(inner, last_matrix(config, shape, width))
+    # a layer's last matrix is gone when the gradients of gate, up and their product are there
+    passing = 2 * stream + inner + max(2 * inner, last_matrix(config, shape, width))
     if config.gradient_checkpointing:
         waiting, passing = shape.layers * stream, passing + layer
     else:
         waiting = shape.layers * layer
-    mask = tokens * tokens * (width + 1)  # one for all layers, and the booleans it is made of
+    mask = 0
+    if has_grid(width, device):  # one for all layers, and the booleans it is made of
+        mask = tokens * tokens * (width + 1)
     copies = adapted_bytes(config, shape, width) if config.lora_rank else 0
     return copies + waiting + mask + max(0, passing - learning_logits(config, shape, width))
+
+
+def has_grid(width: int, device: str) -> bool:
+    """Whether attention needs a grid and a mask; that of GPUs before Ampere, which it leaves out,
+    is a part of what is added for CUDA and fragments.
+    """
+    return device == "cpu" or width == FLOAT
 
 
 def layer_activations(
@@ -203,8 +212,10 @@ def layer_activations(
     # each linear layer under autocast casts its own input and weights, except in `lean`
     casts = width != FLOAT and not config.lora_rank
     inputs = (5 if casts else 2) * hidden + queries + inner
-    attended = 2 * queries + (2 * keys if device == "cpu" else 2 * queries)  # q, out; k, v
-    numbers = inputs + attended + 3 * inner + 7 * (config.lora_rank or 0)
+    copied = device != "cpu" and has_grid(width, device)
+    attended = 2 * queries + 2 * (queries if copied else keys)  # q, out; k, v
+    gates = 2 if config.lora_rank else 3  # `lean_mlp` computes silu(gate) again
+    numbers = inputs + attended + gates * inner + 7 * (config.lora_rank or 0)
     norms = 2 * (hidden + 1)
     if not config.lora_rank:  # their weights train, and need what they were multiplied with
         norms += 2 * hidden

@@ -69,22 +69,31 @@ class _OneNorm(torch.autograd.Function):
         return gradient * ctx.saved_tensors[0], None
 
 
+class _OneAttention(torch.autograd.Function):
+    """Stands in for the attention of a GPU: an operation, and one back."""
+
+    @staticmethod
+    def forward(ctx, query, key, value):
+        ctx.save_for_backward(key, value)
+        return query * 1
+
+    @staticmethod
+    def backward(ctx, gradient):
+        key, value = ctx.saved_tensors
+        return gradient * 1, torch.empty_like(key), torch.empty_like(value)
+
+
 @contextmanager
-def as_on_a_gpu() -> Iterator[None]:
+def as_on_a_gpu(policy) -> Iterator[None]:
     """While it lasts, a CPU takes the branches of a GPU."""
-    from torch.nn.functional import scaled_dot_product_attention
-
-    def attention(queries, keys, values, mask, scaling):
-        return scaled_dot_product_attention(queries, keys, values, attn_mask=mask, scale=scaling)
-
     with ExitStack() as stack:
         for name, instead in (
-            ("packing.copies_keys", lambda *_: True),
-            ("packing.dense_attention", attention),
-            ("packing.column_multiple", lambda _: 8),
+            ("segments._kernel", lambda q, k, v, *_, **__: _OneAttention.apply(q, k, v)),
             ("lean._normalized", lambda norm, x: _OneNorm.apply(x, norm.weight)),
         ):
             stack.enter_context(patch(f"azr_mini.{name}", instead))
+        stack.enter_context(patch.object(policy, "segmented", True))
+        stack.enter_context(patch.object(policy, "pair_cost", 0.0))
         yield
 
 
@@ -96,11 +105,11 @@ def of_learner(layers: int, lean: bool = True, quantize: bool = True) -> Operati
     from azr_mini.recompute import recomputed_layers
 
     policy, rollouts, config = _model_and_rollouts(layers, quantize)
-    (batch,) = split(policy, rollouts, config, 1000)
-    batch = replace(batch, watched=[])  # the reference is another pass
     parameters = policy.parameters()
     layers_of_ours = lean_layers(policy) if lean else nullcontext()
-    with as_on_a_gpu(), recomputed_layers(policy.base), layers_of_ours:
+    with as_on_a_gpu(policy), recomputed_layers(policy.base), layers_of_ours:
+        (batch,) = split(policy, rollouts, config, 1000)
+        batch = replace(batch, watched=[])  # the reference is another pass
         return _counted(lambda: gradient(policy, batch, config, parameters=parameters))
 
 

@@ -186,8 +186,8 @@ One thread; in a run the micro-batches are computed side by side.
 A GPU computes most operations of a micro-batch faster than Python asks for them, so that their
 number is its time. Counted on a CPU along the branches that a GPU takes: a decoder layer of Qwen2
 in NF4 with LoRA and bfloat16 that is recomputed, forward, forward again and backward. Views launch
-nothing. The norms stand for one operation each way, as a GPU has them; TRL's trainer is without
-Liger's kernels, which need one.
+nothing. Our norms and attention stand for one operation each way, as on a GPU; TRL's trainer is
+without Liger's kernels, which need one.
 
 {tables["operations"]}
 

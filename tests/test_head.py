@@ -141,3 +141,21 @@ def test_entropies_are_the_same_without_a_gradient():
     without = tiny_policy().logprobs(*rows, entropy_gradient=False)
     assert all(torch.equal(a, b) for a, b in zip(with_gradient, without, strict=True))
     assert with_gradient[1].requires_grad and not without[1].requires_grad
+
+
+@pytest.mark.parametrize("rank", [None, 4])
+def test_without_a_gradient_of_entropies_values_and_the_other_gradient_stay(rank, request):
+    rows = rows_that_share_prompts(seed=12)
+
+    def scored_alone(policy):
+        logprobs, entropies, mask = policy.logprobs(*rows, entropy_gradient=False)
+        assert not entropies.requires_grad
+        weights = torch.linspace(-1, 1, int(mask.sum()))
+        found = torch.autograd.grad((weights * logprobs[mask]).sum(), policy.parameters())
+        return logprobs.detach(), entropies, found
+
+    plain = scored_alone(policy_of("qwen2", rank))
+    request.getfixturevalue("chunked")
+    chunks = scored_alone(policy_of("qwen2", rank))
+    torch.testing.assert_close(chunks[:2], plain[:2], atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(chunks[2], plain[2], atol=1e-5, rtol=1e-4)

@@ -19,10 +19,13 @@ LAYERS = [
     ["prompts"],
     ["rewards", "buffer", "validate", "behaviour", "metrics"],
     ["behaviour_table"],
-    ["packing", "models", "head", "recompute", "loss_scale", "adapters", "templates"],
+    ["segments"],
+    ["recompute"],
+    ["packing", "models", "head", "loss_scale", "adapters", "templates"],
     ["policy"],
     ["joined", "key_values"],
     ["lean_linear"],
+    ["lean_mlp"],
     ["lean"],
     ["decoding", "cores"],
     ["replay"],
@@ -58,7 +61,8 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 TORCH = {
     "policy", "models", "packing", "decoding", "cores", "running", "sampler", "sampler_vllm",
     "samplers", "trr", "learner", "train", "runs", "nano", "head", "recompute", "loss_scale",
-    "micro_batches", "joined", "lean", "lean_linear", "key_values", "replay",
+    "micro_batches", "joined", "lean", "lean_linear", "lean_mlp", "segments", "key_values",
+    "replay",
 }  # fmt: skip
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
 

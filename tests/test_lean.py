@@ -164,7 +164,8 @@ def test_the_model_is_left_as_it_was_found(folders, architecture):
     rotate = code.apply_rotary_pos_emb
     with pytest.raises(KeyError), lean_layers(policy):
         assert code.apply_rotary_pos_emb is not rotate
-        assert all("forward" in vars(module) for module in layers_of(policy))
+        for layer in policy.base.model.layers:
+            assert all("forward" in vars(m) for m in (layer.self_attn.q_proj, layer.mlp))
         raise KeyError
     assert code.apply_rotary_pos_emb is rotate
     assert not any("forward" in vars(module) for module in policy.model.modules())
@@ -228,3 +229,12 @@ def test_a_layer_takes_less_than_half_of_the_operations(quantize):
     assert 2 * ours["launched"] < theirs["launched"]
     if quantize:  # four matrices, three times; the last one not when the layer runs again
         assert ours["by_name"]["bitsandbytes.dequantize_4bit"] == 11
+
+
+def test_a_gate_of_another_activation_stays_the_models_own(tmp_path):
+    tiny_policy("llama", hidden_act="gelu").save(tmp_path)
+    policy = adapted(tmp_path)
+    exact = scored(policy, lean=False)
+    with lean_layers(policy):
+        assert "forward" not in vars(policy.base.model.layers[0].mlp)
+    torch.testing.assert_close(scored(policy, lean=True), exact, atol=1e-5, rtol=1e-5)

@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from benchmarks.gpu.build import NEVER, Sizes, random_policy, random_prompts
 
 MOVED = 0.02
+ATTEMPTS = 3  # completions that share a prompt
 TOKEN = 1e-5  # what a token counts in the loss of a step: float16 needs its scale for that
 
 
@@ -34,17 +35,17 @@ def of_dtype(sizes: Sizes, dtype) -> dict:
     shape, config = sizes.shape("0.5B"), sizes.config()
     scale = LossScale.of(dtype).value
     policy = random_policy(shape, config, dtype, moved=MOVED)
-    batch = (
-        random_prompts(shape.vocabulary, 6, min(sizes.prompt, 100), 1),
-        random_prompts(shape.vocabulary, 6, min(sizes.new, 60), 2),
-    )
+    prompts = random_prompts(shape.vocabulary, 3, min(sizes.prompt, 600), 1)
+    prompts = [prompt for prompt in prompts for _ in range(ATTEMPTS)]
+    batch = prompts, random_prompts(shape.vocabulary, len(prompts), min(sizes.new, 200), 2)
     plain = multiplied_out(policy, shape, config, torch.float32)
     exact = gradient_of(plain, *batch, lean=False)
     del plain
     first = gradient_of(policy, *batch, scale)
     again = gradient_of(policy, *batch, scale)
     policy.stop_ids = (NEVER,)
-    Sampler(policy).generate(batch[0], seeds=range(6), num_completions=2, max_new_tokens=sizes.new)
+    asked = {"seeds": range(3), "num_completions": 2, "max_new_tokens": min(sizes.new, 60)}
+    Sampler(policy).generate(prompts[::ATTEMPTS], **asked)
     after = gradient_of(policy, *batch, scale)
     chunked = gradient_of(policy, *batch, scale, chunks=True)
     rounded = multiplied_out(policy, shape, config, dtype)
