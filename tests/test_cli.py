@@ -188,7 +188,7 @@ def test_the_memory_and_the_licence_are_printed_before_anything_is_loaded(capsys
     said = capsys.readouterr().out
     for words in ("sampling", "weights", "keys and values", "licence: Apache-2.0", "(a) one base"):
         assert words in said
-    assert "needs about 22.6 GB of a GPU (24.0 GB)" in said
+    assert "needs about 22.8 GB of a GPU (24.0 GB)" in said
     assert re.search(r"a step takes about \d+ min on L4 if every completion is as long", said)
     assert main([*command, "16"]) == 2
     streams = capsys.readouterr()

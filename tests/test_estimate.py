@@ -10,7 +10,15 @@ from live_memory import LiveMemory
 from tiny import tiny_policy as nano_tiny_policy
 from tiny_models import byte_tokenizer, tiny_model
 
-from azr_mini import decoding, held_memory, replay, running, sampler, segments, working_memory
+from azr_mini import (
+    decoding,
+    held_memory,
+    replay,
+    running,
+    sampler,
+    segments,
+    working_memory,
+)
 from azr_mini.config import Config
 from azr_mini.estimate import estimate
 from azr_mini.lean import lean_layers

@@ -25,7 +25,7 @@ def refusal(config, *where):
 
 def test_what_does_not_fit_a_card_is_refused_with_what_does():
     said = refusal(PRESETS["gpu-24gb"], T4)
-    assert "needs about 22.6 GB" in said and "Tesla T4 (15.8 GB)" in said
+    assert "needs about 22.8 GB" in said and "Tesla T4 (15.8 GB)" in said
     assert "use --max-batch 16, or --preset gpu-16gb (Qwen/Qwen2.5-Coder-1.5B-Instruct)" in said
     require_fit(PRESETS["gpu-16gb"], KNOWN[PRESETS["gpu-16gb"].model], T4)
 
