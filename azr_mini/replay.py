@@ -126,8 +126,15 @@ class CudaGraphs:
             self.is_warm = True
         graph = torch.cuda.CUDAGraph()
         # a capture that fails leaves its stream as the current one
-        with torch.cuda.stream(current), torch.cuda.graph(graph, stream=stream):
-            result = step()
+        with torch.cuda.stream(current):
+            try:
+                with torch.cuda.graph(graph, stream=stream):
+                    result = step()
+            except RuntimeError:
+                # torch's random numbers wait for the end of a capture: this one ends
+                with torch.cuda.graph(torch.cuda.CUDAGraph(), stream=stream):
+                    torch.zeros(1, device=self.device)
+                raise
 
         def replay() -> Tensor:
             graph.replay()

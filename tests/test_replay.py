@@ -197,3 +197,4 @@ def test_a_failed_capture_leaves_the_gpu_as_it_was():
     graphs.is_warm = True  # so that the capture itself meets what it may not do
     assert_equal(sample(policy, Recorder(capture, said.append), 5), run, 1e-4)
     assert len(said) == 1 and torch.cuda.current_stream() == stream
+    assert torch.randn(3, device="cuda").isfinite().all()  # no longer captured

@@ -18,7 +18,7 @@ from benchmarks.gpu.shapes import described
 
 SIZE = "1.5B"
 PROMPTS, REPEATS = 8, 2
-ROWS = (4, 8, 16, 32)  # a micro-batch of TRL
+ROWS = (32, 64, 16)  # a micro-batch of TRL
 LARGER = (12_288, 16_384)  # tokens of a micro-batch of ours, besides the configured
 MEMORY = 0.7  # of TRL's
 KINDS = {"8 attempts a prompt": (PROMPTS, 8), "a prompt each": (8 * PROMPTS, 1)}
