@@ -94,7 +94,8 @@ class Recorder:
             return self.capture(step)
         except RuntimeError as error:  # what torch, CUDA and bitsandbytes raise
             self.works = False
-            reason = str(error).strip().partition("\n")[0][:200]
+            first = error.__context__ or error  # a capture that broke also complains when it ends
+            reason = str(first).strip().partition("\n")[0][:200]
             self.tell(f"decoding without CUDA graphs, which is slower: {reason}")
             return None
 

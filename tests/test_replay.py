@@ -120,7 +120,10 @@ def test_a_step_that_cannot_be_recorded_is_run_and_this_is_said_once():
     def capture(step):
         step()
         tried.append(step)
-        raise RuntimeError("operation not permitted\nCUDA kernel errors might be")
+        try:
+            raise RuntimeError("operation not permitted\nCUDA kernel errors might be")
+        except RuntimeError:
+            raise RuntimeError("a previous error during capture")  # noqa: B904
 
     recorder = Recorder(capture, said.append)
     run = sample(policy, None, 5)
