@@ -1,8 +1,8 @@
 """About how long a step takes on a GPU, by arithmetic and two speeds that an H200 showed.
 
-A small model waits for the interpreter, which starts hundreds of small operations in each layer,
-and a large one for the card. The longer of the two counts, in every phase, and every completion is
-taken to be as long as the configuration allows.
+A decoding step is many small operations, each with a price of its own, and the bytes that it reads.
+In the learner a small model waits for the interpreter and a large one for the card: the longer of
+the two counts. Every completion is taken to be as long as the configuration allows.
 """
 
 from azr_mini.config import Config
@@ -11,8 +11,8 @@ from azr_mini.work import Entry, forward_flops, generation_bytes, peaks_of, upda
 
 # Seconds that one decoder layer takes however fast the card is, in a decoding step and in a
 # micro-batch of the learner: docs/gpu.md, the 1.5B shape; a test derives them from its record
-LAYER_STEP, LAYER_MICRO_BATCH = 3.2e-3, 22e-3
-REACHED = 0.3  # assumed share of the data sheet's operations that large products reach
+LAYER_STEP, LAYER_MICRO_BATCH = 0.56e-3, 11e-3
+REACHED = 0.4  # assumed share of the data sheet's operations that large products reach
 # a card with so many GB
 TYPICAL = {16: "T4", 24: "L4", 40: "A100-SXM4-40GB", 80: "H100 80GB HBM3", 141: "H200"}
 
@@ -41,7 +41,7 @@ def _sampling(config, shape: Shape, peaks, prompts: int, attempts: int) -> float
     read = generation_bytes(
         shape, config.lora_rank or 0, prompts, attempts, prompt, new, waves, bool(config.quantize)
     )
-    return sum(reading.values()) / (REACHED * operations) + max(steps, read / bandwidth)
+    return sum(reading.values()) / (REACHED * operations) + steps + read / bandwidth
 
 
 def _learning(config, shape: Shape, operations: float) -> float:
