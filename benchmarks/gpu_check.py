@@ -34,6 +34,7 @@ from benchmarks.gpu.measure import card  # noqa: E402
 from benchmarks.gpu.rows import (  # noqa: E402
     MARK,
     ROWS,
+    Ended,
     Outcome,
     card_here,
     command_of,
@@ -68,14 +69,19 @@ def one_row(options) -> None:
 
 
 def measure(options, device: dict | None) -> dict:
-    """Runs the rows and writes the record after each."""
-    record, where = load(options.out), "cuda" if device else "cpu"
+    """Runs the rows and writes the record after each; none is begun once this is interrupted."""
+    record, where, ended = load(options.out), "cuda" if device else "cpu", False
 
     def run(name: str, limit: float) -> Outcome:
+        nonlocal ended
         if device is None and not options.tiny:
             return Outcome({}, "no CUDA GPU was found")
         command = command_of(name, options.tiny, where, options.new_tokens)
-        return in_its_own_process(command, limit)
+        try:
+            return in_its_own_process(command, limit)
+        except Ended as end:
+            ended = True
+            return end.outcome
 
     for name, outcome in measured(options.rows, run, options.minutes):
         if outcome is None:
@@ -85,6 +91,8 @@ def measure(options, device: dict | None) -> dict:
         if device or options.tiny:
             record["rows"][name] = recorded(outcome, options.tiny, device)
             write(options.out, record)
+        if ended:
+            break
     return record
 
 
@@ -117,7 +125,7 @@ def main() -> None:
         return one_row(options)
     if options.card:
         return print(MARK + json.dumps({"card": card()}))
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends the row that runs, too
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the row that runs, too
     if options.draw:
         record = load(options.out)
         for name, row in record["rows"].items():

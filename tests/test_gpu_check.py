@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -236,6 +237,27 @@ def test_a_check_that_is_ended_ends_its_row(tmp_path):
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     wait_for_the_end_of(tmp_path / "pid")
+
+
+def test_an_interrupted_check_keeps_what_its_row_has_found(tmp_path):
+    """`timeout` sends this signal; the row has no time to say that it was ended."""
+    out, row = tmp_path / "gpu.json", tmp_path / "row.py"
+    row.write_text(
+        f"import os, signal, sys, time\nprint('{rows.MARK}' + '{{\"a\": 1}}', flush=True)\n"
+        "os.kill(os.getppid(), signal.SIGTERM)\ntime.sleep(600)\n"
+    )
+    code = f"""
+import sys; sys.path.insert(0, {str(ROOT)!r})
+from benchmarks import gpu_check
+gpu_check.card_here = lambda: {CARD!r}
+gpu_check.command_of = lambda *_: [sys.executable, {str(row)!r}]
+sys.argv = ["gpu_check.py", "--rows", "nano", "trl", "--out", {str(out)!r}]
+gpu_check.main()
+"""
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+    found = json.loads(out.read_text())["rows"]
+    assert [*found] == ["nano"]
+    assert (found["nano"]["found"], found["nano"]["reason"]) == ({"a": 1}, "it was interrupted")
 
 
 def test_rows_are_begun_while_there_is_time_for_them():

@@ -54,6 +54,14 @@ class Outcome:
     reason: str
 
 
+class Ended(KeyboardInterrupt):
+    """The command is to end; `outcome` is what its row had found."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.reason)
+        self.outcome = outcome
+
+
 def found_by(name: str, sizes: Sizes) -> Iterator[dict]:
     """All that a row has found, after each of its pieces."""
     found: dict = {}
@@ -64,7 +72,7 @@ def found_by(name: str, sizes: Sizes) -> Iterator[dict]:
 
 def in_its_own_process(command: Sequence[str], limit: float) -> Outcome:
     """What the newest record in the output of a command says; the command, and what it started, end
-    after `limit` seconds at the latest.
+    after `limit` seconds at the latest. `Ended` if this command is interrupted meanwhile.
     """
     process = subprocess.Popen(
         command,
@@ -75,15 +83,16 @@ def in_its_own_process(command: Sequence[str], limit: float) -> Outcome:
         start_new_session=True,
         env={"HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1", **os.environ},
     )
-    reason = ""
+    reason, ended = "", False
     try:
         out, err = process.communicate(timeout=limit)
-    except subprocess.TimeoutExpired:
-        reason = f"its {limit:.0f} seconds were up"
+    except (subprocess.TimeoutExpired, KeyboardInterrupt) as error:
+        ended = isinstance(error, KeyboardInterrupt)
+        reason = "it was interrupted" if ended else f"its {limit:.0f} seconds were up"
         os.killpg(process.pid, signal.SIGKILL)
         out, err = process.communicate()
     finally:
-        if process.poll() is None:  # this command is being ended itself
+        if process.poll() is None:  # interrupted once more
             os.killpg(process.pid, signal.SIGKILL)
     if not reason and process.returncode:
         said = [line.strip() for line in err.splitlines() if line.strip()]
@@ -92,7 +101,10 @@ def in_its_own_process(command: Sequence[str], limit: float) -> Outcome:
     found = json.loads(records[-1].removeprefix(MARK)) if records else {}
     if not (found or reason):
         reason = "it found nothing"
-    return Outcome(found, reason)
+    outcome = Outcome(found, reason)
+    if ended:
+        raise Ended(outcome)
+    return outcome
 
 
 def command_of(name: str, tiny: bool, device: str, new: int) -> list[str]:
