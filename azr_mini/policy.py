@@ -15,14 +15,8 @@ from azr_mini.adapters import add_adapter, base_of, is_adapter, load_adapter, sa
 from azr_mini.head import chunked_scores, needs_chunks, scores
 from azr_mini.hub import find_model
 from azr_mini.models import ARCHITECTURES, choose_device, choose_dtype, load_model
-from azr_mini.packing import (
-    PackedBatch,
-    install,
-    pack,
-    packed_hidden,
-    packed_logits,
-    share_prompts,
-)
+from azr_mini.packed_batch import PackedBatch, in_micro_batches, pack
+from azr_mini.packing import install, packed_hidden, packed_logits
 from azr_mini.prompts import NANO_TAGS, Dialect
 from azr_mini.segments import has_kernel
 from azr_mini.templates import in_plain_text, in_template, speaks_in_turns, stop_ids
@@ -173,23 +167,9 @@ class Policy:
         """All rows in batches of at most `max_tokens` for `logprobs`, rows that share a prompt
         together; a row that is longer is a batch of its own.
         """
-        entries = share_prompts(prompt_ids, completion_ids, self.pair_cost, max_tokens)
-        sizes = [
-            len(prompt_ids[rows[0]]) + sum(max(0, len(completion_ids[row]) - 1) for row in rows)
-            for rows in entries
-        ]
-        batches: list[list[int]] = []
-        used = width = 0
-        for index in sorted(range(len(entries)), key=lambda index: -sizes[index]):
-            # longest first, so the first entry of a batch sets the width of its grid
-            size = sizes[index] if self.segmented else width
-            if batches and used + size <= max_tokens:
-                batches[-1] += entries[index]
-                used += size
-            else:
-                batches.append(list(entries[index]))
-                used = width = sizes[index]
-        return batches
+        return in_micro_batches(
+            prompt_ids, completion_ids, self.pair_cost, max_tokens, self.segmented
+        )
 
     def save(self, folder: Path | str) -> None:
         """Writes the model (or only its adapter) and the tokenizer in Hugging Face format."""

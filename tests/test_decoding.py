@@ -6,7 +6,8 @@ from tiny_models import in_four_bits, tiny_model, tiny_policy
 
 from azr_mini.decoding import Decoder, forward_pass
 from azr_mini.joined import FEW_ROWS, Adapted, Joined, OneByOne, join
-from azr_mini.packing import pack, packed_logits
+from azr_mini.packed_batch import pack
+from azr_mini.packing import packed_logits
 from azr_mini.policy import Policy
 
 ARCHITECTURES = ("llama", "qwen2", "qwen3")

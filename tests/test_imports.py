@@ -21,7 +21,8 @@ LAYERS = [
     ["behaviour_table"],
     ["segments"],
     ["recompute"],
-    ["packing", "models", "head", "loss_scale", "adapters", "templates"],
+    ["packing"],
+    ["packed_batch", "models", "head", "loss_scale", "adapters", "templates"],
     ["policy"],
     ["joined", "key_values"],
     ["lean_linear"],
@@ -59,10 +60,10 @@ LAYERS = [
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 TORCH = {
-    "policy", "models", "packing", "decoding", "cores", "running", "sampler", "sampler_vllm",
-    "samplers", "trr", "learner", "train", "runs", "nano", "head", "recompute", "loss_scale",
-    "micro_batches", "joined", "lean", "lean_linear", "lean_mlp", "segments", "key_values",
-    "replay",
+    "policy", "models", "packing", "packed_batch", "decoding", "cores", "running", "sampler",
+    "sampler_vllm", "samplers", "trr", "learner", "train", "runs", "nano", "head", "recompute",
+    "loss_scale", "micro_batches", "joined", "lean", "lean_linear", "lean_mlp", "segments",
+    "key_values", "replay",
 }  # fmt: skip
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
 

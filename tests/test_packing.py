@@ -6,7 +6,7 @@ from test_policy import rows_that_share_prompts
 from tiny_models import tiny_policy
 from torch.nn.functional import scaled_dot_product_attention
 
-from azr_mini import packing
+from azr_mini import packed_batch, packing
 from azr_mini.packing import EMPTY, SHARED, as_mask, visible
 from azr_mini.sampler import Sampler
 
@@ -74,9 +74,11 @@ def test_prompts_that_enter_need_no_mask_on_a_gpu(monkeypatch):
 def test_wider_masks_change_nothing(monkeypatch):
     exact = scored("qwen2")
     widths = []
-    monkeypatch.setattr(packing, "column_multiple", lambda device: 8)
+    monkeypatch.setattr(packed_batch, "column_multiple", lambda device: 8)
     monkeypatch.setattr(
-        packing, "as_mask", lambda seen, dtype: widths.append(seen.shape[1]) or as_mask(seen, dtype)
+        packed_batch,
+        "as_mask",
+        lambda seen, dtype: widths.append(seen.shape[1]) or as_mask(seen, dtype),
     )
     wide = scored("qwen2")
     assert widths and all(width % 8 == 0 for width in widths)
@@ -87,8 +89,8 @@ def test_a_cpu_takes_neither_branch():
     queries = torch.zeros(1, 4, 3, 8)
     grid = packing.Packing(torch.zeros(1), torch.zeros(1, 1, 3, 3))
     assert not packing.copies_keys(queries, grid)
-    assert packing.column_multiple(torch.device("cpu")) == 1
-    assert packing.column_multiple(torch.device("cuda")) == 8
+    assert packed_batch.column_multiple(torch.device("cpu")) == 1
+    assert packed_batch.column_multiple(torch.device("cuda")) == 8
 
 
 def test_a_gpu_folds_heads_only_where_it_generates():

@@ -6,7 +6,7 @@ from test_policy import rows_that_share_prompts
 from tiny_models import tiny_policy
 
 from azr_mini import segments as module
-from azr_mini.packing import pack
+from azr_mini.packed_batch import pack
 from azr_mini.segments import attend_segments, has_kernel, segments
 
 architectures = pytest.mark.parametrize("architecture", ["llama", "qwen2", "qwen3"])

@@ -150,7 +150,7 @@ def learning(state, rollouts: list, config, shape) -> dict:
 
 def entries_of(state, rollouts: list) -> list:
     """The entries that the learner makes of the rollouts, as `counts` takes them."""
-    from azr_mini.packing import share_prompts
+    from azr_mini.packed_batch import share_prompts
 
     prompts, completions = (
         [getattr(r, f"{x}_ids") for r in rollouts] for x in ("prompt", "completion")
