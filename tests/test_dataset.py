@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import sys
 import threading
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -227,6 +228,17 @@ def test_parquet_is_read_too(server, tmp_path):
     name, content = "data/test-0.parquet", (tmp_path / "rows.parquet").read_bytes()
     address, _ = server(on_hub(benchmark.origin.removeprefix("hub:"), **{name: content}))
     assert load(benchmark, hub=address).rows == rows
+
+
+def test_a_missing_package_is_named_instead_of_the_network(server, monkeypatch):
+    pytest.importorskip("pandas")
+    benchmark = BENCHMARKS["lcb_execution"]
+    content = {"data/test-0.parquet": b"PAR1"}
+    address, _ = server(on_hub(benchmark.origin.removeprefix("hub:"), **content))
+    for engine in ("pyarrow", "fastparquet"):
+        monkeypatch.setitem(sys.modules, engine, None)
+    with pytest.raises(ValueError, match="pyarrow.*: pip install pandas pyarrow, or put the file"):
+        load(benchmark, hub=address)
 
 
 def test_an_unknown_benchmark_is_named_with_those_there_are():

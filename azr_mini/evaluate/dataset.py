@@ -61,8 +61,7 @@ def load(
         _write(places[-1], content)
     except Unreachable as error:
         raise ValueError(
-            f"no data for {benchmark.title} ({error}): connect to a network, or put the file at "
-            f"{places[0]}"
+            f"no data for {benchmark.title} ({error}): {error.advice}put the file at {places[0]}"
         ) from error
     return _read(benchmark, places[-1], limit, "delete it and try again later")
 

@@ -22,8 +22,15 @@ PARTS = {
 }  # fmt: skip
 
 
+NETWORK, PACKAGES = "connect to a network, or ", "pip install pandas pyarrow, or "
+
+
 class Unreachable(ValueError):
-    """A file cannot be had; the message says why."""
+    """A file cannot be had; the message says why, `advice` what would help."""
+
+    def __init__(self, message: str, advice: str = "") -> None:
+        super().__init__(message)
+        self.advice = advice
 
 
 def from_github(origin: str, host: str = GITHUB) -> bytes:
@@ -36,7 +43,7 @@ def from_github(origin: str, host: str = GITHUB) -> bytes:
             content = response.read()
         return gzip.decompress(content) if path.endswith(".gz") else content
     except (OSError, HTTPException, EOFError, zlib.error) as error:
-        raise Unreachable(f"{url}: {_first_line(error)}") from error
+        raise Unreachable(f"{url}: {_first_line(error)}", NETWORK) from error
 
 
 def from_hub(dataset: str, host: str = HUB) -> Iterator[dict]:
@@ -56,8 +63,10 @@ def from_hub(dataset: str, host: str = HUB) -> Iterator[dict]:
             yield from _parquet(path) if name.endswith(".parquet") else _lines(path)
     except Unreachable:
         raise
+    except ImportError as error:
+        raise Unreachable(f"{dataset} on the hub: {_first_line(error)}", PACKAGES) from error
     except Exception as error:  # the library's, its HTTP client's, the disk's
-        raise Unreachable(f"{dataset} on the hub: {_first_line(error)}") from error
+        raise Unreachable(f"{dataset} on the hub: {_first_line(error)}", NETWORK) from error
 
 
 def _test_files(names: list[str]) -> list[str]:
@@ -76,7 +85,7 @@ def _lines(path: Path) -> Iterator[dict]:
 def _parquet(path: Path) -> Iterator[dict]:
     import pandas as pd
 
-    yield from pd.read_parquet(path).to_dict("records")  # ImportError says: install pyarrow
+    yield from pd.read_parquet(path).to_dict("records")
 
 
 def _first_line(error: Exception) -> str:
