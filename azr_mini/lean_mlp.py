@@ -1,6 +1,6 @@
 """The gate of a decoder layer, silu(gate(x)) * up(x), whose two layers have an adapter.
 
-Gate and up are two tensors, never halves of one: operations on halves of rows are half as fast.
+Gate and up are two tensors, never halves of one: a GPU is slower where rows are cut in halves.
 N tokens; R ranks of both adapters, the gate's first; I inner width.
 """
 
