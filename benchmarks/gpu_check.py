@@ -47,6 +47,7 @@ from benchmarks.gpu.table import page, table  # noqa: E402
 from benchmarks.recording import RESULTS, header, write  # noqa: E402
 
 PAGE, RECORD = ROOT / "docs" / "gpu.md", RESULTS / "gpu.json"
+BEFORE = RESULTS / "gpu_before.json"  # some rows of the first measurement
 
 
 def load(path: Path) -> dict:
@@ -137,7 +138,7 @@ def main() -> None:
     print(*(["TINY SIZES: no number here means anything"] if options.tiny else []), sep="\n")
     print(*table(record), sep="\n")
     if options.out.resolve() == RECORD:
-        PAGE.write_text(page(record), encoding="utf-8")
+        PAGE.write_text(page(record, load(BEFORE)), encoding="utf-8")
         print(f"wrote {PAGE}")
 
 

@@ -27,7 +27,7 @@ from benchmarks.gpu.build import TINY_SHAPE, Sizes  # noqa: E402
 from benchmarks.gpu.lines import LINES  # noqa: E402
 from benchmarks.gpu.rows import ROWS, Outcome, found_by, in_its_own_process, measured  # noqa: E402
 from benchmarks.gpu.shapes import compared, entries_of, estimate_again, estimated, held  # noqa: E402
-from benchmarks.gpu.table import page, table  # noqa: E402
+from benchmarks.gpu.table import page, progress, table  # noqa: E402
 
 TINY = Sizes.small("cpu")
 SMALL = Shape("llama", 1, 4, 8, 2, 1, 2, 10, True)  # matrices: 16 + 8 + 8 + 16 + 3 x 32 = 144
@@ -423,11 +423,25 @@ def test_a_gradient_is_judged_by_its_worst_distance():
 
 def test_the_page_is_drawn_from_the_record():
     record = gpu_check.load(gpu_check.RECORD)
-    assert gpu_check.PAGE.read_text(encoding="utf-8") == page(record)
+    before = gpu_check.load(gpu_check.BEFORE)
+    assert gpu_check.PAGE.read_text(encoding="utf-8") == page(record, before)
     assert not any(row["tiny"] or row["device"] is None for row in record["rows"].values())
     for name, row in record["rows"].items():
         if name.startswith("shape-"):
             assert estimate_again(row["found"]) == row["found"], "draw it again with --draw"
+
+
+def test_what_was_measured_twice_is_compared():
+    def of(seconds, tokens):
+        phases = {name: {"seconds": seconds} for name in ("propose", "solve", "update")}
+        phases["solve"]["tokens_per_s"] = tokens
+        return {"rows": {"shape-1.5B": row_of(phases)}}
+
+    said = "\n".join(progress(of(2.0, 1000), of(0.5, 3000)))
+    assert "| a step | 6.00 s | 1.50 s | 4.00 |" in said
+    assert "| torch sampler, tokens/s | 1,000 | 3,000 | 3.00 |" in said
+    assert "TRL" not in said
+    assert progress(of(2.0, 1000), {"rows": {}}) == ["Not measured twice yet."]
 
 
 def test_the_page_prints_what_was_measured(shape_row):

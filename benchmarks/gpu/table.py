@@ -1,5 +1,7 @@
 """What is printed of the check: a table, its parts, and docs/gpu.md, all from the record."""
 
+from functools import partial
+
 from benchmarks.gpu.lines import GB, LINES, SIZES, value_at
 from benchmarks.gpu.rows import ROWS
 from benchmarks.gpu.shapes import compared
@@ -78,8 +80,48 @@ def provenance(record: dict) -> list[str]:
     return lines or [f"- none: {NO_GPU}"]
 
 
-def page(record: dict) -> str:
-    """docs/gpu.md, every number from the record. ValueError if a row is tiny."""
+# what was measured twice: its words, where its number stands, and whether that is seconds
+TWICE = (
+    ("a step", "shape-1.5B", None, True),
+    ("torch sampler, tokens/s", "shape-1.5B", ("solve", "tokens_per_s"), False),
+    ("learner, tokens/s", "shape-1.5B", ("update", "tokens_per_s"), False),
+    *(
+        (f"{who}, {kind}", "trl", (*where, kind, "seconds"), True)
+        for kind in KINDS
+        for who, where in (
+            ("update of 64 completions", ("ours",)),
+            ("the same by TRL, 32 rows without Liger", ("trl", "32 rows")),
+        )
+    ),
+)
+
+
+def progress(before: dict, record: dict) -> list[str]:
+    """What was measured in both records, and how many times as fast it is now."""
+    lines = []
+    for words, row, path, is_seconds in TWICE:
+        found = [(r["rows"].get(row) or {}).get("found", {}) for r in (before, record)]
+        old, new = (value_at(f, *path) if path else whole_step(f) for f in found)
+        if old and new:
+            unit = " s" if is_seconds else ""
+            texts = [f"{x:.2f}{unit}" if is_seconds else f"{x:,.0f}" for x in (old, new)]
+            times = old / new if is_seconds else new / old
+            lines.append(f"| {words} | {' | '.join(texts)} | {times:.2f} |")
+    if not lines:
+        return ["Not measured twice yet."]
+    return ["| 1.5B | first | now | times as fast |", "|---|---|---|---|", *lines]
+
+
+def whole_step(found: dict) -> float | None:
+    """Seconds of the phases of a step that run on the GPU."""
+    phases = [value_at(found, phase, "seconds") for phase in ("propose", "solve", "update")]
+    return sum(phases) if all(phases) else None
+
+
+def page(record: dict, before: dict | None = None) -> str:
+    """docs/gpu.md, every number from the record, and from one of `before`. ValueError if a row is
+    tiny.
+    """
     if tiny := [name for name, row in record["rows"].items() if row["tiny"]]:
         raise ValueError(f"rows with tiny sizes belong on no page: {', '.join(tiny)}")
     tables = {
@@ -89,6 +131,7 @@ def page(record: dict) -> str:
             ("memory", memory_table),
             ("settings", settings),
             ("rows", provenance),
+            ("progress", partial(progress, before or {"rows": {}})),
         )
     }
     return f"""# One GPU: what was measured
@@ -122,6 +165,22 @@ same checkpointing, no reference model, its fastest micro-batch of several; ours
 micro-batch of those that take at most 0.7 of its memory.
 
 {tables["settings"]}
+
+## What made it faster
+
+Nearly all time of the first measurement was Python asking for small operations, one after the
+other, while the card waited. So a decoding step is now recorded as a CUDA graph and replayed until
+the batch is rebuilt ([`replay.py`](../azr_mini/replay.py)). An update is not recorded, because no
+two micro-batches have one shape. There the layers became fewer operations
+([`lean.py`](../azr_mini/lean.py)), attention takes the sequences as they are instead of on a grid
+under a mask ([`segments.py`](../azr_mini/segments.py)), and the head no longer computes entropies a
+second time ([`head.py`](../azr_mini/head.py)). TRL stands beside it as what did not change; the
+first record is [`gpu_before.json`](results/gpu_before.json), another machine with the same card.
+
+{tables["progress"]}
+
+A prompt each is the weak spot that is left: nothing is shared there, and both learners compute the
+same products.
 
 ## Rows
 
