@@ -34,7 +34,8 @@ PAPER = Config(
 # LoRA, whose learning rate has to be about ten times that of full weights (Schulman, "LoRA Without
 # Regret"). Instruct models: a base model rarely writes a format that can be parsed. Nothing below
 # 1.5B: TinyZero reports that 0.5B fails to learn reasoning. How many rows are sampled at once is
-# what decides the memory: each keeps its keys and values.
+# what decides the memory: each keeps its keys and values. So micro-batches may be as large as made
+# the learner fast on an H200 (docs/gpu.md), less where a card before Ampere needs a mask for them.
 ONE_GPU = Config(
     lora_rank=16,
     gradient_checkpointing=True,
@@ -43,7 +44,7 @@ ONE_GPU = Config(
     num_steps=200,
     heldout_path="",
     learning_rate=1e-5,
-    micro_batch_tokens=8192,
+    micro_batch_tokens=12_288,
     max_new_tokens=1024,
     max_prompt_tokens=2048,
 )
@@ -58,7 +59,7 @@ PRESETS: dict[str, Config] = {
         quantize="nf4",
         batch_size=8,
         max_batch=40,
-        micro_batch_tokens=4096,
+        micro_batch_tokens=8192,
     ),
     # (c) one base in 16 bits, on a T4 float16: each step of the sampler would unpack 4 bits again
     "gpu-16gb": replace(
@@ -66,7 +67,7 @@ PRESETS: dict[str, Config] = {
         model=SMALL,
         batch_size=8,
         max_batch=96,
-        micro_batch_tokens=4096,
+        micro_batch_tokens=8192,
     ),
     # (a) one base in 4 bits
     "gpu-24gb": replace(ONE_GPU, model=MIDDLE, quantize="nf4", max_batch=64),
