@@ -7,7 +7,7 @@ from torch import Tensor
 
 from azr_mini.packing import Packing
 
-CHUNKS = 4
+CHUNKS = 4  # on a CPU; a GPU is not full with a part of the entries
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def chunks_of(fill: Tensor) -> tuple[tuple[int, int], ...]:
     """Neighbouring entries and the slots that they use, of which `fill` (E,) says how many:
     attention reads no more than that.
     """
-    size = -(-len(fill) // CHUNKS)
+    size = -(-len(fill) // (CHUNKS if fill.device.type == "cpu" else 1))
     widths = [int(part.max()) for part in fill.split(size)]
     lasts = [min(size * (k + 1), len(fill)) for k in range(len(widths))]
     return tuple(zip(lasts, (-(-width // 8) * 8 for width in widths), strict=True))

@@ -6,6 +6,7 @@ from tiny_models import in_four_bits, tiny_model, tiny_policy
 
 from azr_mini.decoding import Decoder, forward_pass
 from azr_mini.joined import FEW_ROWS, Adapted, Joined, OneByOne, join
+from azr_mini.key_values import chunks_of
 from azr_mini.packed_batch import pack
 from azr_mini.packing import packed_logits
 from azr_mini.policy import Policy
@@ -171,3 +172,11 @@ def test_a_bias_beside_layers_without_one_is_added_where_it_belongs():
     with torch.no_grad():
         joined = Adapted(layers, torch.float32)(x)
         torch.testing.assert_close(joined, torch.cat([layer(x) for layer in layers], -1))
+
+
+def test_a_gpu_attends_to_all_entries_at_once_and_a_cpu_to_no_more_slots_than_are_used():
+    fill = torch.tensor([3, 9, 17, 25, 33, 41])
+    assert chunks_of(fill) == ((2, 16), (4, 32), (6, 48))
+    on_gpu = type("OnGpu", (), {"device": torch.device("cuda"), "__len__": lambda _: 6})()
+    on_gpu.split = fill.split
+    assert chunks_of(on_gpu) == ((6, 48),)
