@@ -168,7 +168,7 @@ micro-batch of those that take at most 0.7 of its memory.
 
 ## What made it faster
 
-Nearly all time of the first measurement was Python asking for small operations, one after the
+Most of the time of the first measurement was Python asking for small operations, one after the
 other, while the card waited. So a decoding step is now recorded as a CUDA graph and replayed until
 the batch is rebuilt ([`replay.py`](../azr_mini/replay.py)). An update is not recorded, because no
 two micro-batches have one shape. There the layers became fewer operations
