@@ -179,8 +179,10 @@ first record is [`gpu_before.json`](results/gpu_before.json), another machine wi
 
 {tables["progress"]}
 
-A prompt each is the weak spot that is left: nothing is shared there, and both learners compute the
-same products.
+Both updates are of the micro-batch that was configured at the time. A prompt each is the weak spot
+that is left: nothing is shared there, and both learners compute the same products. An update on a
+GPU is not repeated to the bit, since its kernels add in any order: the line of the gradients above
+says by how much. On a CPU it is.
 
 ## Rows
 

@@ -27,10 +27,10 @@ KINDS = {"8 attempts a prompt": (PROMPTS, 8), "a prompt each": (8 * PROMPTS, 1)}
 def against_trl(sizes: Sizes) -> Iterator[dict]:
     """Seconds, tokens a second and peak memory of both, with and without shared prompts."""
     shape, config = sizes.shape(SIZE), sizes.config()
-    kinds, rows, larger = KINDS, ROWS, OTHER
+    kinds, rows, other = KINDS, ROWS, OTHER
     if sizes.tiny:
-        kinds, rows, larger = {"8 attempts a prompt": (2, 2)}, (2, 4), (128,)
-    found: dict = {"size": SIZE, "ours": {}, "ours_larger": {}, "trl": {}}
+        kinds, rows, other = {"8 attempts a prompt": (2, 2)}, (2, 4), (128,)
+    found: dict = {"size": SIZE, "ours": {}, "ours_other": {}, "trl": {}}
     rollouts = {
         name: random_rollouts(shape.vocabulary, "solve", *counts, sizes.prompt, sizes.new)
         for name, counts in kinds.items()
@@ -40,8 +40,8 @@ def against_trl(sizes: Sizes) -> Iterator[dict]:
     for name, batch in rollouts.items():
         found["ours"][name] = ours(policy, batch, config)
         yield found
-    for tokens in larger:
-        found["ours_larger"][str(tokens)] = {
+    for tokens in other:
+        found["ours_other"][str(tokens)] = {
             name: ours(policy, batch, replace(config, micro_batch_tokens=tokens))
             for name, batch in rollouts.items()
         }
@@ -176,7 +176,7 @@ def best_of_ours(found: dict, kind: str) -> dict | None:
     """Our fastest micro-batch for this kind of rollouts within a share of the memory of TRL's
     fastest, or else our smallest; None if none has a number.
     """
-    tried = [found["ours"], *found.get("ours_larger", {}).values()]
+    tried = [found["ours"], *found.get("ours_other", {}).values()]
     tried = [rows[kind] for rows in tried if kind in rows]
     name = fastest(found["trl"], kind)
     limit = found["trl"][name][kind].get("allocated") if name else None
