@@ -24,6 +24,7 @@ import json
 import signal
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -34,7 +35,6 @@ from benchmarks.gpu.measure import card  # noqa: E402
 from benchmarks.gpu.rows import (  # noqa: E402
     MARK,
     ROWS,
-    Ended,
     Outcome,
     card_here,
     command_of,
@@ -69,32 +69,36 @@ def one_row(options) -> None:
         print(MARK + json.dumps(found), flush=True)
 
 
-def measure(options, device: dict | None) -> dict:
-    """Runs the rows and writes the record after each; none is begun once this is interrupted."""
-    record, where, ended = load(options.out), "cuda" if device else "cpu", False
+def measure(options, device: dict | None, stop: Callable[[], bool] = lambda: False) -> dict:
+    """Runs the rows and writes the record after each; none is begun once `stop` says so."""
+    record, where = load(options.out), "cuda" if device else "cpu"
 
     def run(name: str, limit: float) -> Outcome:
-        nonlocal ended
         if device is None and not options.tiny:
             return Outcome({}, "no CUDA GPU was found")
-        command = command_of(name, options.tiny, where, options.new_tokens)
-        try:
-            return in_its_own_process(command, limit)
-        except Ended as end:
-            ended = True
-            return end.outcome
+        return in_its_own_process(
+            command_of(name, options.tiny, where, options.new_tokens), limit, stop
+        )
 
     for name, outcome in measured(options.rows, run, options.minutes):
         if outcome is None:
             print(f"{name}: not begun, the time is up", flush=True)
             continue
         print(f"{name}: {outcome.reason or 'done'}", flush=True)
-        if device or options.tiny:
+        if (device or options.tiny) and (outcome.found or not stop()):
             record["rows"][name] = recorded(outcome, options.tiny, device)
             write(options.out, record)
-        if ended:
+        if stop():
             break
     return record
+
+
+def until_asked_to_end() -> Callable[[], bool]:
+    """Whether Ctrl-C or `timeout` has asked this command to end, from now on."""
+    asked = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: asked.append(True))
+    return lambda: bool(asked)
 
 
 def parse(words: list[str] | None = None):
@@ -126,7 +130,6 @@ def main() -> None:
         return one_row(options)
     if options.card:
         return print(MARK + json.dumps({"card": card()}))
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the row that runs, too
     if options.draw:
         record = load(options.out)
         for name, row in record["rows"].items():
@@ -134,7 +137,8 @@ def main() -> None:
                 row["found"] = estimate_again(row["found"])
         write(options.out, record)
     else:
-        record = measure(options, card_here())
+        device = card_here()
+        record = measure(options, device, until_asked_to_end())
     print(*(["TINY SIZES: no number here means anything"] if options.tiny else []), sep="\n")
     print(*table(record), sep="\n")
     if options.out.resolve() == RECORD:

@@ -2,10 +2,10 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -208,35 +208,34 @@ def test_a_row_that_crashes_keeps_what_it_found():
     killed = "import os; os.kill(os.getpid(), 9)"
     assert in_its_own_process(python(killed), 60) == Outcome({}, "it ended with status -9")
     assert in_its_own_process(python("print(1)"), 60) == Outcome({}, "it found nothing")
+    half = "print('RECORD {\"a\": 1}\\nRECORD {', end='', flush=True); " + killed
+    assert in_its_own_process(python(half), 60) == Outcome({"a": 1}, "it ended with status -9")
 
 
-def test_a_row_that_hangs_is_ended_with_all_that_it_started(tmp_path):
-    script = f"""echo 'RECORD {{"a": 1}}'; sleep 600 & echo $! > {tmp_path}/pid; wait"""
-    outcome = in_its_own_process(["sh", "-c", script], 2)  # a shell is there at once
-    assert outcome == Outcome({"a": 1}, "its 2 seconds were up")
+def test_what_a_row_leaves_behind_ends_with_it(tmp_path):
+    script = f"""echo 'RECORD {{"a": 1}}'; sleep 600 & echo $! > {tmp_path}/pid"""
+    assert in_its_own_process(["sh", "-c", script], 60) == Outcome({"a": 1}, "")
     wait_for_the_end_of(tmp_path / "pid")
+
+
+@pytest.mark.parametrize("cut", ["by its limit", "by an interruption"])
+def test_a_row_that_is_cut_ends_with_all_that_it_started(tmp_path, cut):
+    pid = tmp_path / "pid"
+    command = ["sh", "-c", f"""echo 'RECORD {{"a": 1}}'; sleep 600 & echo $! > {pid}; wait"""]
+    if cut == "by its limit":  # a shell is there at once
+        outcome = in_its_own_process(command, 5)
+        assert outcome == Outcome({"a": 1}, "its 5 seconds were up")
+    else:
+        outcome = in_its_own_process(command, 60, lambda: pid.exists() and bool(pid.read_text()))
+        assert outcome == Outcome({"a": 1}, "it was interrupted")
+    wait_for_the_end_of(pid)
 
 
 def wait_for_the_end_of(file):
     """Hangs, and so fails, if the process whose number is in the file goes on."""
-    child = Path("/proc", file.read_text().strip(), "cmdline")
-    while child.exists() and child.read_bytes():
-        time.sleep(0.05)
-
-
-def test_a_check_that_is_ended_ends_its_row(tmp_path):
-    def ended(*_):
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGALRM, ended)
-    signal.setitimer(signal.ITIMER_REAL, 2)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            in_its_own_process(["sh", "-c", f"sleep 600 & echo $! > {tmp_path}/pid; wait"], 60)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-    wait_for_the_end_of(tmp_path / "pid")
+    with suppress(FileNotFoundError, ProcessLookupError):
+        while Path("/proc", file.read_text().strip(), "cmdline").read_bytes():
+            time.sleep(0.05)
 
 
 def test_an_interrupted_check_keeps_what_its_row_has_found(tmp_path):
@@ -258,6 +257,14 @@ gpu_check.main()
     found = json.loads(out.read_text())["rows"]
     assert [*found] == ["nano"]
     assert (found["nano"]["found"], found["nano"]["reason"]) == ({"a": 1}, "it was interrupted")
+
+
+def test_a_row_that_found_nothing_before_an_interruption_replaces_no_other(tmp_path, monkeypatch):
+    found = iter([Outcome({"a": 1}, ""), Outcome({}, "it was interrupted")])
+    monkeypatch.setattr(gpu_check, "in_its_own_process", lambda *_: next(found))
+    gpu_check.measure(options(tmp_path, "--rows", "nano"), CARD)
+    record = gpu_check.measure(options(tmp_path, "--rows", "nano", "trl"), CARD, lambda: True)
+    assert [*record["rows"]] == ["nano"] and record["rows"]["nano"]["found"] == {"a": 1}
 
 
 def test_rows_are_begun_while_there_is_time_for_them():
@@ -285,7 +292,7 @@ def options(tmp_path, *words):
 def test_the_record_is_written_after_each_row_and_old_rows_stay(tmp_path, monkeypatch):
     seen, out = [], tmp_path / "gpu.json"
 
-    def run(command, limit):
+    def run(command, limit, stop):
         name = command[command.index("--row") + 1]
         seen.append(sorted(json.loads(out.read_text())["rows"]) if out.exists() else [])
         return Outcome({"is": name}, "" if name != "trl" else "MemoryError: no")

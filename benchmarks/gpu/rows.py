@@ -5,8 +5,10 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -54,14 +56,6 @@ class Outcome:
     reason: str
 
 
-class Ended(KeyboardInterrupt):
-    """The command is to end; `outcome` is what its row had found."""
-
-    def __init__(self, outcome: Outcome) -> None:
-        super().__init__(outcome.reason)
-        self.outcome = outcome
-
-
 def found_by(name: str, sizes: Sizes) -> Iterator[dict]:
     """All that a row has found, after each of its pieces."""
     found: dict = {}
@@ -70,41 +64,49 @@ def found_by(name: str, sizes: Sizes) -> Iterator[dict]:
         yield found
 
 
-def in_its_own_process(command: Sequence[str], limit: float) -> Outcome:
+def in_its_own_process(
+    command: Sequence[str], limit: float, stop: Callable[[], bool] = lambda: False
+) -> Outcome:
     """What the newest record in the output of a command says; the command, and what it started, end
-    after `limit` seconds at the latest. `Ended` if this command is interrupted meanwhile.
+    after `limit` seconds at the latest, or soon after `stop` says so.
     """
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-        env={"HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1", **os.environ},
-    )
-    reason, ended = "", False
-    try:
-        out, err = process.communicate(timeout=limit)
-    except (subprocess.TimeoutExpired, KeyboardInterrupt) as error:
-        ended = isinstance(error, KeyboardInterrupt)
-        reason = "it was interrupted" if ended else f"its {limit:.0f} seconds were up"
-        os.killpg(process.pid, signal.SIGKILL)
-        out, err = process.communicate()
-    finally:
-        if process.poll() is None:  # interrupted once more
-            os.killpg(process.pid, signal.SIGKILL)
+    output, errors = (tempfile.TemporaryFile("w+", errors="replace") for _ in range(2))
+    with output, errors:
+        process = subprocess.Popen(
+            command,
+            stdout=output,
+            stderr=errors,
+            start_new_session=True,
+            env={"HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1", **os.environ},
+        )
+        try:
+            reason = _why_cut(process, limit, stop)
+        finally:
+            with suppress(ProcessLookupError):  # also what a command that is over has left behind
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        output.seek(0)
+        errors.seek(0)
+        said = [line.strip() for line in errors if line.strip()]
+        records = [line for line in output if line.startswith(MARK) and line.endswith("\n")]
     if not reason and process.returncode:
-        said = [line.strip() for line in err.splitlines() if line.strip()]
         reason = said[-1][:300] if said else f"it ended with status {process.returncode}"
-    records = [line for line in out.splitlines() if line.startswith(MARK)]
     found = json.loads(records[-1].removeprefix(MARK)) if records else {}
     if not (found or reason):
         reason = "it found nothing"
-    outcome = Outcome(found, reason)
-    if ended:
-        raise Ended(outcome)
-    return outcome
+    return Outcome(found, reason)
+
+
+def _why_cut(process: subprocess.Popen, limit: float, stop: Callable[[], bool]) -> str:
+    """Waits for a process; why it must not go on, "" once it is over."""
+    end = time.monotonic() + limit
+    while process.poll() is None:
+        if stop():
+            return "it was interrupted"
+        if time.monotonic() > end:
+            return f"its {limit:.0f} seconds were up"
+        time.sleep(0.02)
+    return ""
 
 
 def command_of(name: str, tiny: bool, device: str, new: int) -> list[str]:
