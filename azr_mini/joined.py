@@ -141,7 +141,8 @@ def _as_one(weights: Sequence[nn.Parameter]) -> Tensor:
         for weight, start in zip(weights, starts, strict=True)
     ):
         return first.as_strided((sum(sizes),), (1,), starts[0])
-    whole = torch.cat([weight.data.flatten() for weight in weights])
+    with torch.inference_mode(False):  # a backward pass could not read what a generation made
+        whole = torch.cat([weight.data.flatten() for weight in weights])
     for weight, part in zip(weights, whole.split(sizes), strict=True):
         weight.data = part.view(weight.shape)
     return whole

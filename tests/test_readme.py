@@ -16,6 +16,7 @@ from azr_mini.licences import licence_in_words
 from azr_mini.presets import CARDS, PRESETS, arrangement
 from azr_mini.shapes import KNOWN
 from azr_mini.step_time import TYPICAL, step_seconds
+from tests.notebook_source import code_cells, read
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -88,6 +89,18 @@ def test_every_command_for_a_gpu_fits_the_card_of_its_preset():
         name = re.search(r"--preset (\S+)", command).group(1)
         shape = KNOWN.get(config.model, KNOWN[PRESETS[name].model])  # a folder: of the same model
         assert estimate(config, shape).peak < MARGIN * CARDS[name] * GB
+
+
+def test_notebook_07_names_the_same_commands():
+    notebook = next((ROOT / "notebooks").glob("07_*.ipynb"))
+    printed = [
+        output.text
+        for cell in code_cells(read(notebook))
+        for output in cell.outputs
+        if output.output_type == "stream"
+    ]
+    named = re.findall(r"^python -m azr_mini train (.*)$", "\n".join(printed), flags=re.MULTILINE)
+    assert len(named) == 4 and set(named) <= set(TRAINED)
 
 
 def test_the_size_that_needs_a_gpu_is_printed():

@@ -6,6 +6,7 @@ import pytest
 import torch
 from tiny_models import byte_tokenizer, tiny_model, tiny_policy
 
+from azr_mini.adapters import add_adapter
 from azr_mini.policy import Policy
 from azr_mini.sampler import Completion, Sampler, draw, nucleus, stream_keys, uniform
 
@@ -225,6 +226,18 @@ def test_gradients_flow_after_sampling():
     logprobs, _, _ = policy.logprobs([[5, 6]], [rows[0][0].ids])
     logprobs.sum().backward()
     assert all(p.grad is not None for p in policy.parameters())
+
+
+def test_gradients_beside_a_whole_base_are_the_same_after_sampling():
+    policy = Policy(add_adapter(tiny_model(), rank=2), byte_tokenizer())
+
+    def gradients():
+        logprobs, _, _ = policy.logprobs([[5, 6]], [[7, 8, 9]])
+        return torch.autograd.grad(logprobs.sum(), policy.parameters())
+
+    before = gradients()
+    sample(policy, prompts(2))
+    assert all(map(torch.equal, gradients(), before))
 
 
 def test_nothing_to_write_gives_nothing():
