@@ -102,8 +102,15 @@ class VllmSampler:
         """
         assert len(seeds) == len(prompt_ids), (len(seeds), len(prompt_ids))
         check_request(
-            prompt_ids, self.max_positions, num_completions, max_new_tokens, temperature, top_p
-        )
+            prompt_ids, self.policy.max_positions, num_completions, max_new_tokens, temperature,
+            top_p,
+        )  # fmt: skip
+        longest = max(map(len, prompt_ids), default=1)
+        if longest >= self.max_positions:
+            raise ValueError(
+                f"a prompt has {longest} tokens but vllm was started for {self.max_positions} "
+                "positions: raise max_prompt_tokens, or use sampler torch"
+            )
         from vllm import SamplingParams
         from vllm.lora.request import LoRARequest
 

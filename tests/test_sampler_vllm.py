@@ -240,8 +240,10 @@ def test_completions_end_at_stop_tokens_or_at_the_limit(policy, vllm_sampler):
     long = [[25] * 238]
     (((last),),) = vllm_sampler.generate(long, seeds=[0], max_new_tokens=30, temperature=0)
     assert len(last.ids) <= 2
-    with pytest.raises(ValueError, match="a prompt has 240 tokens"):
+    with pytest.raises(ValueError, match="for 240 positions: raise max_prompt_tokens"):
         vllm_sampler.generate([[25] * 240], seeds=[0], max_new_tokens=1)
+    with pytest.raises(ValueError, match="the model only 256 positions"):
+        vllm_sampler.generate([[25] * 256], seeds=[0], max_new_tokens=1)
 
 
 @contextmanager
