@@ -9,6 +9,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 
 import torch
 
@@ -20,15 +21,25 @@ MAX_ROWS = 256  # completions at once
 CPU_CACHE = 2**30  # bytes of keys and values at most
 LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # that vLLM has buffers for
 ENVIRONMENT = {
-    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # the engine lives in this process
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # else it takes cores from the learner
     "VLLM_LOGGING_LEVEL": "ERROR",
     "VLLM_NO_USAGE_STATS": "1",
 }
 
 
+class EngineError(RuntimeError):
+    """vLLM did not start; the message says why."""
+
+
+def in_one_line(error: Exception) -> str:
+    """The kind of an error and the beginning of what it says."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+
+
 def import_vllm():
     """The package vllm, quiet and in this process; ImportError if it is not here."""
+    # whatever the user has set: an engine in a process of its own would die of our Ctrl-C
+    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     import vllm
@@ -40,7 +51,7 @@ class VllmSampler:
     """Writes completions with `policy`, whose adapter it copies at every `refresh`.
 
     sleep: whether vLLM gives its memory to the learner while it does not write; None: where the
-    platform can. ValueError if the policy has no adapter.
+    platform can. ValueError if the policy has no adapter, EngineError if vLLM does not start.
     """
 
     differs = True
@@ -54,13 +65,16 @@ class VllmSampler:
         self.policy, self.max_positions = policy, options["max_model_len"]
         self._sleeps = has_sleep if sleep is None else sleep
         self._adapters = tempfile.TemporaryDirectory(prefix="azr-mini-adapter-")
-        self._number = 0
+        self._number, self._whole = 0, True
         set_num_threads = torch.set_num_threads
         try:
             self._engine = vllm.LLM(**options, enable_sleep_mode=has_sleep)
+        except Exception as error:  # of any kind: no memory, no weights, an argument it lacks
+            raise EngineError(f"it did not start ({in_one_line(error)})") from error
         finally:
             torch.set_num_threads = set_num_threads  # vLLM's for CPUs puts one there that does not
         self.refresh()
+        self._fall_asleep()
 
     def refresh(self) -> None:
         """To be called after every update: writes the adapter for the next `generate`."""
@@ -88,8 +102,15 @@ class VllmSampler:
         """
         assert len(seeds) == len(prompt_ids), (len(seeds), len(prompt_ids))
         check_request(
-            prompt_ids, self.max_positions, num_completions, max_new_tokens, temperature, top_p
-        )
+            prompt_ids, self.policy.max_positions, num_completions, max_new_tokens, temperature,
+            top_p,
+        )  # fmt: skip
+        longest = max(map(len, prompt_ids), default=1)
+        if longest >= self.max_positions:
+            raise ValueError(
+                f"a prompt has {longest} tokens but vllm was started for {self.max_positions} "
+                "positions: raise max_prompt_tokens, or use sampler torch"
+            )
         from vllm import SamplingParams
         from vllm.lora.request import LoRARequest
 
@@ -98,20 +119,37 @@ class VllmSampler:
             max_new_tokens=max_new_tokens, max_positions=self.max_positions,
             temperature=temperature, top_p=top_p,
         )  # fmt: skip
-        if self._sleeps:
-            self._engine.wake_up()
-        outputs = self._engine.generate(
+        outputs = self._write(
             prompts,
             [SamplingParams(**chosen) for chosen in settings],
-            lora_request=LoRARequest(f"step-{self._number}", self._number, self._adapters.name),
-            use_tqdm=False,
+            LoRARequest(f"step-{self._number}", self._number, self._adapters.name),
         )
-        if len(outputs) != len(prompts):
-            raise ValueError("vllm still holds requests of a call that was cut: start it anew")
-        if self._sleeps:
-            self._engine.sleep(level=1)  # weights into the computer's memory, keys and values gone
+        assert len(outputs) == len(prompts), (len(outputs), len(prompts))
         written = (completion(output.outputs[0], self.policy.stop_ids) for output in outputs)
         return [[next(written) for _ in range(num_completions)] for _ in prompt_ids]
+
+    def _write(self, prompts: list[dict], settings: list, adapter) -> list:
+        """What vLLM writes for each prompt; it is awake for as long as that lasts."""
+        if not self._whole:
+            raise ValueError(
+                "vllm was stopped in the middle of a call and cannot go on: make a new sampler"
+            )
+        self._whole = False
+        if self._sleeps:
+            self._engine.wake_up()
+        try:
+            outputs = self._engine.generate(prompts, settings, lora_request=adapter, use_tqdm=False)
+        except BaseException:  # Ctrl-C too, which comes between any two of its operations
+            with suppress(Exception):
+                self._fall_asleep()
+            raise
+        self._fall_asleep()
+        self._whole = True
+        return outputs
+
+    def _fall_asleep(self) -> None:
+        if self._sleeps:
+            self._engine.sleep(level=1)  # weights into the computer's memory, keys and values gone
 
 
 def completion(output, stop_ids: Sequence[int]) -> Completion:

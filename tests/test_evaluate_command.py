@@ -1,12 +1,16 @@
 """`evaluate` on benchmarks: what it writes, what it leaves out, and one sentence for a mistake."""
 
 import json
+from importlib.util import find_spec
+from types import SimpleNamespace
 
 import pytest
+import torch
 from invented import invented_file
 from tiny_models import tiny_policy
 
 from azr_mini.__main__ import main
+from azr_mini.commands.benchmarks import sampler_config
 from azr_mini.commands.evaluate import _load
 from azr_mini.evaluate.benchmarks import BENCHMARKS, GROUPS
 from azr_mini.options import EvaluateOptions
@@ -175,3 +179,39 @@ def test_a_run_is_spoken_to_as_it_was_trained(tmp_path, models):
     assert main(["train", "--model", models[0], "--run", "run", *settings, "--threads", "1"]) == 0
     assert _load(EvaluateOptions(models[0])).dialect is Dialect.NANO
     assert _load(EvaluateOptions("run")).dialect is Dialect.CHAT
+
+
+def test_the_sampler_holds_the_base_as_it_was_asked_for(models):
+    """Else vLLM would answer with the base in 16 bits where 4 are measured."""
+    policy = _load(EvaluateOptions(models[0], sampler="vllm", dtype="float32"))
+    datasets = [SimpleNamespace(benchmark=BENCHMARKS["math500"])]
+    for quantize in (None, "nf4"):
+        options = EvaluateOptions(models[0], sampler="vllm", quantize=quantize)
+        config = sampler_config(options, policy, datasets)
+        assert config.sampler_quantize == config.quantize == quantize
+        assert config.sampler == "vllm" and config.lora_rank == 1
+
+
+@pytest.mark.skipif(find_spec("vllm") is not None, reason="vllm is installed")
+def test_results_name_the_sampler_that_wrote_them(capsys, tmp_path, models):
+    given = stand_ins(tmp_path, ["math500"], rows=1)
+    assert evaluate(models[0], "math500", *given, "--out", "out", "--sampler", "vllm") == 0
+    assert "torch instead of vllm: it is not installed" in capsys.readouterr().out
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["settings"]["sampler"] == "torch"
+
+
+@pytest.mark.slow
+def test_a_run_of_all_weights_gets_an_untrained_adapter_where_one_is_needed(tmp_path, models):
+    settings = ["--num-steps", "1", "--batch-size", "1", "--num-attempts", "1", "--threads", "1"]
+    settings += ["--heldout-tasks", "0", "--max-new-tokens", "4", "--max-prompt-tokens", "1500"]
+    assert main(["train", "--model", models[0], "--run", "run", *settings]) == 0
+    trained, adapted = (
+        _load(EvaluateOptions("run", sampler=sampler, dtype="float32"))
+        for sampler in ("torch", "vllm")
+    )
+    assert not trained.has_adapter and adapted.has_adapter
+    prompts, completions = [[20, 30, 40]], [(50, 60, 70)]
+    assert torch.equal(
+        trained.logprobs(prompts, completions)[0], adapted.logprobs(prompts, completions)[0]
+    )

@@ -120,6 +120,14 @@ def test_the_page_on_samplers_prints_what_was_recorded():
     assert vllm_check.provenance(record) in page
 
 
+def test_the_page_on_samplers_says_how_much_an_overlap_could_save():
+    steps = results("gpu.json")["rows"]["nano"]["found"]["steps"]
+    total = sum(value for step in steps for key, value in step.items() if key.startswith("time/"))
+    share = sum(step["time/validate"] for step in steps) / total
+    page = " ".join(vllm_check.PAGE.read_text(encoding="utf-8").split())
+    assert f"measured on a GPU validation took {share:.0%} of the time" in page
+
+
 def test_vllm_was_seen_to_write_with_the_adapter_that_is_there():
     for name, row in results("vllm_cpu.json")["rows"].items():
         found, equal = row["swaps"]["gaps"], row["greedy"]

@@ -4,8 +4,11 @@ Where it is not, the second half is skipped; docs/results/vllm_cpu.json has a re
 """
 
 import os
+import signal
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from importlib.util import find_spec
+from shutil import copytree
 from types import SimpleNamespace
 
 import pytest
@@ -15,7 +18,15 @@ from tiny_models import byte_tokenizer, tiny_model
 from azr_mini.config import Config
 from azr_mini.policy import load_policy
 from azr_mini.sampler import Completion, Sampler
-from azr_mini.sampler_vllm import completion, engine_options, requests, row_seed
+from azr_mini.sampler_vllm import (
+    VllmSampler,
+    completion,
+    engine_options,
+    import_vllm,
+    requests,
+    row_seed,
+)
+from azr_mini.samplers import make_sampler
 
 CONFIG = Config(
     sampler="vllm",
@@ -122,6 +133,15 @@ def test_a_rank_beyond_what_vllm_has_is_named(policy):
         engine_options(high, CONFIG)
 
 
+def test_the_engine_lives_in_this_process_whatever_the_user_has_set(monkeypatch):
+    monkeypatch.setenv("VLLM_ENABLE_V1_MULTIPROCESSING", "1")
+    monkeypatch.setenv("VLLM_LOGGING_LEVEL", "DEBUG")
+    with suppress(ImportError):
+        import_vllm()
+    assert os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] == "0"
+    assert os.environ["VLLM_LOGGING_LEVEL"] == "DEBUG"
+
+
 # ---- what vLLM answers
 
 needs_vllm = pytest.mark.skipif(
@@ -131,10 +151,8 @@ needs_vllm = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def vllm_sampler(policy):
-    """One engine for all tests; a second in one process is nothing that a run has."""
+    """One engine for almost all tests."""
     pytest.importorskip("vllm", reason="vllm is not installed")
-    from azr_mini.samplers import make_sampler
-
     sampler = make_sampler(policy, CONFIG, tell=pytest.fail)
     assert sampler.differs
     return sampler
@@ -222,22 +240,65 @@ def test_completions_end_at_stop_tokens_or_at_the_limit(policy, vllm_sampler):
     long = [[25] * 238]
     (((last),),) = vllm_sampler.generate(long, seeds=[0], max_new_tokens=30, temperature=0)
     assert len(last.ids) <= 2
-    with pytest.raises(ValueError, match="a prompt has 240 tokens"):
+    with pytest.raises(ValueError, match="for 240 positions: raise max_prompt_tokens"):
         vllm_sampler.generate([[25] * 240], seeds=[0], max_new_tokens=1)
+    with pytest.raises(ValueError, match="the model only 256 positions"):
+        vllm_sampler.generate([[25] * 256], seeds=[0], max_new_tokens=1)
+
+
+@contextmanager
+def alarm(seconds):
+    """After so many seconds TimeoutError, as Ctrl-C would come: between any two operations."""
+
+    def ring(number, frame):
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @needs_vllm
-def test_sleeping_between_calls_changes_nothing(vllm_sampler):
-    """A CPU frees nothing, but the engine stops, forgets its prefixes and goes on all the same."""
+def test_it_sleeps_whenever_it_does_not_write_and_a_call_that_was_cut_is_its_last(vllm_sampler):
+    """A CPU frees nothing, but the engine stops, forgets its prefixes and goes on all the same.
+
+    Cut in the middle it would wait for ever for rows that nobody computes.
+    """
+    sleeper = VllmSampler(vllm_sampler.policy, CONFIG, sleep=True)
+
+    def sleeps():
+        return sleeper._engine.llm_engine.is_sleeping()
+
+    assert sleeps()
+    vllm_sampler.refresh()
     awake = vllm_sampler.generate(PROMPTS, **ASKED)
-    vllm_sampler._sleeps = True
-    try:
-        vllm_sampler._engine.sleep(level=1)
-        vllm_sampler.refresh()
-        assert vllm_sampler.generate(PROMPTS, **ASKED) == awake
-    finally:
-        vllm_sampler._engine.wake_up()
-        vllm_sampler._sleeps = False
+    for _ in range(2):
+        assert sleeper.generate(PROMPTS, **ASKED) == awake and sleeps()
+    with pytest.raises(TimeoutError), alarm(0.2):
+        sleeper.generate(PROMPTS, **{**ASKED, "num_completions": 100})
+    assert sleeps()
+    with pytest.raises(ValueError, match="make a new sampler"), alarm(60):
+        sleeper.generate(PROMPTS, **ASKED)
+    assert vllm_sampler.generate(PROMPTS, **ASKED) == awake  # another engine is not harmed
+
+
+@needs_vllm
+def test_an_engine_that_does_not_start_is_named_and_torch_samples(policy, tmp_path):
+    copytree(policy.name, tmp_path / "base")
+    lost = load_policy(str(tmp_path / "base"), lora_rank=4, dtype="float32", device="cpu")
+    (tmp_path / "base" / "model.safetensors").unlink()
+    said = []
+    sampler = make_sampler(lost, CONFIG, tell=said.append)
+    assert type(sampler) is Sampler
+    (sentence,) = said
+    assert "torch instead of vllm: it did not start (RuntimeError: " in sentence
+    assert "\n" not in sentence
+    torch.set_num_threads(1)
+    assert torch.get_num_threads() == 1
 
 
 @needs_vllm

@@ -1,6 +1,7 @@
 """Which sampler a run gets, and what it is told if that is another than it asked for."""
 
 import re
+import sys
 import tomllib
 import warnings
 from dataclasses import replace
@@ -41,6 +42,37 @@ def test_a_caller_that_does_not_listen_gets_a_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         make_sampler(tiny_policy(), replace(WITH_VLLM, sampler="torch"))
+
+
+@no_vllm
+@pytest.mark.parametrize(
+    "code, reason",
+    [
+        ("import torch\ntorch.of_another_version", "cannot be imported (AttributeError: module"),
+        ("raise OSError('libcuda.so.1\\nnot found')", "imported (OSError: libcuda.so.1 not found)"),
+        ("__version__ = '0.31.0'", "it is installed but cannot be imported (ModuleNotFoundError"),
+        ("__version__ = '0.19.0'", "its version is 0.19, ours goes with"),
+    ],
+)
+def test_a_vllm_that_is_broken_or_old_is_named_and_torch_samples(
+    tmp_path, monkeypatch, code, reason
+):
+    (tmp_path / "vllm").mkdir()
+    (tmp_path / "vllm" / "__init__.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    said = []
+    try:
+        sampler = make_sampler(tiny_policy(lora_rank=4), WITH_VLLM, tell=said.append)
+    finally:
+        sys.modules.pop("vllm", None)
+    assert type(sampler) is Sampler
+    (sentence,) = said
+    assert reason in sentence and "\n" not in sentence
+
+
+def test_another_gpu_than_the_first_is_named():
+    assert "CUDA_VISIBLE_DEVICES=1" in why_not_gpu((9, 0), index=1)
+    assert why_not_gpu((9, 0), index=0) == ""
 
 
 @pytest.mark.parametrize(

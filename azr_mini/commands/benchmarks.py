@@ -41,12 +41,12 @@ def run_benchmarks(
     from azr_mini.locking import lock
     from azr_mini.report import benchmarks_table
 
-    settings, folder = _settings(options, policy), options.out or _default_folder(options)
+    sampler = _sampler(options, policy, datasets)
+    settings, folder = _settings(options, policy, sampler), options.out or _default_folder(options)
     results = open_folder(folder, settings, datasets)
     claim = lock(folder, "--out")
     say(f"results: {folder}")
     try:
-        sampler = _sampler(options, policy, datasets)
         with Runners(options.threads, options.unsafe) as runners:
             for dataset in datasets:
                 if note := style_for(settings.style, dataset.benchmark)[1]:
@@ -92,7 +92,7 @@ def _run_one(policy, sampler, runners, dataset, settings, folder):
     return result
 
 
-def _settings(options: opt.EvaluateOptions, policy):
+def _settings(options: opt.EvaluateOptions, policy, sampler):
     from azr_mini.environment import dtype_name
     from azr_mini.evaluate.answering import Settings, fingerprint
 
@@ -107,7 +107,7 @@ def _settings(options: opt.EvaluateOptions, policy):
         max_new_tokens=options.max_new_tokens,
         limit=options.limit,
         seed=options.seed,
-        sampler=options.sampler,
+        sampler="vllm" if sampler.differs else "torch",  # which may not be the one asked for
         device=policy.device.type,
         dtype=dtype_name(policy),
     )
@@ -115,19 +115,26 @@ def _settings(options: opt.EvaluateOptions, policy):
 
 def _sampler(options: opt.EvaluateOptions, policy, datasets: list):
     """The sampler that was asked for; the torch one, with a reason, where vLLM cannot serve."""
-    from azr_mini.config import Config
     from azr_mini.samplers import make_sampler
 
+    return make_sampler(policy, sampler_config(options, policy, datasets), tell=say)
+
+
+def sampler_config(options: opt.EvaluateOptions, policy, datasets: list):
+    """The configuration of a sampler for these benchmarks; it holds the base as the policy does."""
+    from azr_mini.config import Config
+
     longest = max(dataset.benchmark.max_new_tokens for dataset in datasets)
-    config = Config(
+    return Config(
         model=options.model,
         lora_rank=1 if policy.has_adapter else None,
+        quantize=options.quantize,
         sampler=options.sampler,
+        sampler_quantize=options.quantize,
         max_batch=options.max_batch,
         max_prompt_tokens=LONGEST_PROMPT,
         max_new_tokens=options.max_new_tokens or longest,
     )
-    return make_sampler(policy, config, tell=say)
 
 
 def _default_folder(options: opt.EvaluateOptions) -> Path:

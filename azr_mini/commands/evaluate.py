@@ -109,7 +109,7 @@ def _load(options: opt.EvaluateOptions):
             raise ValueError(f"run {name} has no checkpoint yet: train it for some steps first")
         if checkpoint.note:
             say(checkpoint.note)
-        name, rank = str(checkpoint.folder), None
+        name = str(checkpoint.folder)
     policy = load_policy(name, options.quantize, rank, options.dtype, options.device)
     policy.speak(dialect)  # as in training
     return policy
