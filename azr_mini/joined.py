@@ -141,9 +141,10 @@ def _as_one(weights: Sequence[nn.Parameter]) -> Tensor:
         for weight, start in zip(weights, starts, strict=True)
     ):
         return first.as_strided((sum(sizes),), (1,), starts[0])
-    whole = torch.cat([weight.data.flatten() for weight in weights])
-    for weight, part in zip(weights, whole.split(sizes), strict=True):
-        weight.data = part.view(weight.shape)
+    with torch.inference_mode(False):  # what is made there cannot be kept for a backward pass
+        whole = torch.cat([weight.data.flatten() for weight in weights])
+        for weight, part in zip(weights, whole.split(sizes), strict=True):
+            weight.data = part.view(weight.shape)
     return whole
 
 

@@ -10,6 +10,7 @@ from azr_mini.key_values import chunks_of
 from azr_mini.packed_batch import pack
 from azr_mini.packing import packed_logits
 from azr_mini.policy import Policy
+from azr_mini.sampler import Sampler
 
 ARCHITECTURES = ("llama", "qwen2", "qwen3")
 
@@ -180,3 +181,24 @@ def test_a_gpu_attends_to_all_entries_at_once_and_a_cpu_to_no_more_slots_than_ar
     on_gpu = type("OnGpu", (), {"device": torch.device("cuda"), "__len__": lambda _: 6})()
     on_gpu.split = fill.split
     assert chunks_of(on_gpu) == ((6, 48),)
+
+
+@pytest.mark.parametrize("targets", ["all-linear", ["q_proj", "v_proj"]])
+def test_weights_that_became_parts_of_one_can_be_learned_through(targets):
+    """By peft's own layers: the learner's do not take these weights from the model."""
+    from peft import LoraConfig, get_peft_model
+
+    policy = tiny_policy("qwen2")
+    settings = LoraConfig(r=4, target_modules=targets, task_type="CAUSAL_LM")
+    policy = Policy(get_peft_model(policy.model, settings), policy.tokenizer)
+
+    def gradients():
+        logprobs = policy.logprobs([[5, 6, 7], [8]], [[9, 10], [11, 12, 13]])[0]
+        return torch.autograd.grad(logprobs.sum(), policy.parameters())
+
+    before = gradients()
+    Sampler(policy).generate([[5, 6]], seeds=[0], max_new_tokens=3)
+    keys = policy.base.model.layers[0].self_attn.k_proj
+    weight = getattr(keys, "base_layer", keys).weight
+    assert weight.untyped_storage().nbytes() > weight.nbytes  # it is a part
+    assert all(map(torch.equal, gradients(), before))
