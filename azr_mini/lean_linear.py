@@ -111,6 +111,7 @@ class _Product(torch.autograd.Function):
         blocks, first = [], 0
         for part, up in zip(of_up.split(together.linear.sizes), together.ups, strict=True):
             last = first + up.shape[1]
+            # copied, for a part would hold the whole
             blocks.append(torch.empty_like(up).copy_(part[:, first:last]))
             first = last
         return of_x, None, *together.of_downs(of_inner, x), *blocks
