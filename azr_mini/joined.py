@@ -122,7 +122,7 @@ def _kind(base: nn.Module) -> tuple | None:
 
 def _has_plain_adapter(module: nn.Module) -> bool:
     """Whether a layer has one plain LoRA adapter at most."""
-    if not hasattr(module, "base_layer") or module.disable_adapters:
+    if not hasattr(module, "base_layer"):
         return True
     active = [name for name in module.active_adapters if name in module.lora_A]
     return len(active) <= 1 and not (
@@ -141,10 +141,10 @@ def _as_one(weights: Sequence[nn.Parameter]) -> Tensor:
         for weight, start in zip(weights, starts, strict=True)
     ):
         return first.as_strided((sum(sizes),), (1,), starts[0])
-    with torch.inference_mode(False):  # what is made there cannot be kept for a backward pass
+    with torch.inference_mode(False):  # a backward pass could not read what a generation made
         whole = torch.cat([weight.data.flatten() for weight in weights])
-        for weight, part in zip(weights, whole.split(sizes), strict=True):
-            weight.data = part.view(weight.shape)
+    for weight, part in zip(weights, whole.split(sizes), strict=True):
+        weight.data = part.view(weight.shape)
     return whole
 
 
