@@ -114,10 +114,12 @@ def test_a_query_sees_the_prompt_and_its_own():
     ]
 
 
-def test_a_query_that_may_see_nothing_is_a_number():
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_a_query_that_may_see_nothing_is_a_number(dtype):
     torch.manual_seed(0)
-    mask = as_mask(torch.zeros(1, 2, 3, dtype=torch.bool), torch.float32)
-    found = dense_attention(torch.randn(1, 1, 2, 4), *torch.randn(2, 1, 1, 3, 4), mask, None)
+    mask = as_mask(torch.zeros(1, 2, 3, dtype=torch.bool), dtype)
+    queries, (keys, values) = torch.randn(1, 1, 2, 4), torch.randn(2, 1, 1, 3, 4)
+    found = dense_attention(*(x.to(dtype) for x in (queries, keys, values)), mask, None)
     assert found.isfinite().all()
 
 

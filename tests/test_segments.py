@@ -180,6 +180,18 @@ def test_a_cpu_and_float32_and_odd_heads_have_no_kernel():
         assert not has_kernel(torch.device("cuda"), dtype, head_dim)
 
 
+def test_an_older_gpu_or_a_build_or_user_without_it_has_no_kernel(monkeypatch):
+    def has(capability=(8, 0), built=True, wanted=True):
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+        monkeypatch.setattr(torch.backends.cuda, "is_flash_attention_available", lambda: built)
+        monkeypatch.setattr(torch.backends.cuda, "flash_sdp_enabled", lambda: wanted)
+        return has_kernel(torch.device("cuda"), torch.float16, 64)
+
+    assert has() and has(capability=(12, 0))
+    assert not has(capability=(7, 5))
+    assert not has(built=False) and not has(wanted=False)
+
+
 @needs_kernel
 @pytest.mark.parametrize("attempts", [1, 4])
 def test_the_kernel_keeps_its_promise(attempts):
