@@ -43,8 +43,10 @@ def folders(tmp_path_factory):
     return made
 
 
-def adapted(folder, quantize=None, dtype="float32", scaling=None):
-    """A policy with an adapter that does something, its frozen weights as small as on a GPU."""
+def adapted(folder, quantize=None, dtype="float32", scaling=None, on_cpu=False):
+    """A policy with an adapter that does something, its frozen weights as small as on a GPU, or
+    in float32 as on a CPU.
+    """
     if quantize:
         pytest.importorskip("bitsandbytes")
     torch.manual_seed(0)
@@ -52,7 +54,7 @@ def adapted(folder, quantize=None, dtype="float32", scaling=None):
     for weight in policy.model.parameters():
         if weight.requires_grad:
             torch.nn.init.normal_(weight, std=0.1)
-        elif weight.is_floating_point():
+        elif weight.is_floating_point() and not on_cpu:
             weight.data = weight.data.to(policy.dtype)
     for module in layers_of(policy):
         module.scaling["default"] = scaling or module.scaling["default"]
@@ -90,9 +92,12 @@ def test_values_and_gradients_are_those_of_peft(folders, architecture, quantize,
 
 @quantized
 @architectures
-def test_half_precision_is_no_further_from_float32_than_peft(folders, architecture, quantize):
+@pytest.mark.parametrize("on_cpu", [False, True], ids=["as on a GPU", "as on a CPU"])
+def test_half_precision_is_no_further_from_float32_than_peft(
+    folders, architecture, quantize, on_cpu
+):
     exact = scored(adapted(folders[architecture], quantize), lean=False)
-    policy = adapted(folders[architecture], quantize, "bfloat16")
+    policy = adapted(folders[architecture], quantize, "bfloat16", on_cpu=on_cpu)
     theirs, ours = (scored(policy, lean, recomputed=True) for lean in (False, True))
     for name, reference, peft, lean in zip(
         ("logprobs", "gradient"), exact, theirs, ours, strict=True
