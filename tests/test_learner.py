@@ -1,11 +1,13 @@
 import copy
 import math
 from dataclasses import replace
+from weakref import ref
 
 import pytest
 import torch
 from tiny import tiny_policy
 
+from azr_mini import learner
 from azr_mini.buffer import TripleBuffer
 from azr_mini.config import Config
 from azr_mini.learner import accumulate, unscale, update
@@ -320,6 +322,21 @@ def test_entropies_have_a_gradient_where_they_are_paid_for(entropy_coef, monkeyp
     )
     after(replace(BIG, entropy_coef=entropy_coef), ROLLOUTS, policy=policy)
     assert [entropies.requires_grad for _, entropies, _ in found] == [bool(entropy_coef)]
+
+
+def test_only_the_sum_of_earlier_gradients_is_kept(monkeypatch):
+    """The first micro-batch's become the sum."""
+    kept, compute = [], learner.gradient
+
+    def gradient(*arguments, **options):
+        assert all(part() is None for part in kept[1:])
+        found = compute(*arguments, **options)
+        kept.append(ref(found[0][0]))
+        return found
+
+    monkeypatch.setattr(learner, "gradient", gradient)
+    after(replace(BIG, micro_batch_tokens=30, threads=1), ROLLOUTS)
+    assert len(kept) > 3
 
 
 def test_a_weight_without_a_gradient_stays_without_one():
