@@ -122,7 +122,7 @@ def _kind(base: nn.Module) -> tuple | None:
 
 def _has_plain_adapter(module: nn.Module) -> bool:
     """Whether a layer has one plain LoRA adapter at most."""
-    if not hasattr(module, "base_layer") or module.disable_adapters:
+    if not hasattr(module, "base_layer"):
         return True
     active = [name for name in module.active_adapters if name in module.lora_A]
     return len(active) <= 1 and not (

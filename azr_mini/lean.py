@@ -6,7 +6,8 @@ linear layers, norms, rotations and gates that it calls are leaner ones.
 """
 
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
@@ -34,7 +35,9 @@ def lean_layers(policy: Policy) -> Iterator[None]:
         for part in base.modules()
         if hasattr(part, "variance_epsilon")
     }
-    for layer in base.get_decoder().layers:
+    decoder, waiting = base.get_decoder(), threading.local()  # micro-batches may run side by side
+    forwards[decoder] = partial(_emptied, decoder.forward, waiting)
+    for layer in decoder.layers:
         attention, mlp = layer.self_attn, layer.mlp
         for modules in (
             (attention.q_proj, attention.k_proj, attention.v_proj),
@@ -44,7 +47,7 @@ def lean_layers(policy: Policy) -> Iterator[None]:
         ):
             if can_be_together(modules):
                 ends_layer = modules[0] is mlp.down_proj
-                together = Together(modules, policy.dtype, ends_layer)
+                together = Together(modules, policy.dtype, ends_layer, waiting)
                 if modules[0] is mlp.gate_proj and base.config.hidden_act == "silu":
                     forwards[mlp] = partial(gated_mlp, mlp.down_proj, together)
                 else:
@@ -59,6 +62,14 @@ def lean_layers(policy: Policy) -> Iterator[None]:
         code.apply_rotary_pos_emb = rotate
         for part in forwards:
             del part.forward
+
+
+def _emptied(forward: Callable, waiting: threading.local, *arguments, **keywords):
+    """forward(...). If memory runs out in it, products that wait would keep all they came from."""
+    try:
+        return forward(*arguments, **keywords)
+    finally:
+        waiting.products = []
 
 
 def _normalized(norm: nn.Module, x: Tensor) -> Tensor:

@@ -26,7 +26,16 @@ def can_be_together(modules: Sequence[nn.Module]) -> bool:
 class Together:
     """Layers that read the same input: the first one that is called computes all of them."""
 
-    def __init__(self, modules: Sequence[nn.Module], dtype: torch.dtype, ends_layer: bool) -> None:
+    def __init__(
+        self,
+        modules: Sequence[nn.Module],
+        dtype: torch.dtype,
+        ends_layer: bool,
+        waiting: threading.local,
+    ) -> None:
+        """ends_layer: whether a decoder layer's output is theirs; waiting: what holds the products
+        that were computed and not yet asked for.
+        """
         self.modules, self.linear, self.ends_layer = modules, Adapted(modules, dtype), ends_layer
         names = [next(name for name in m.active_adapters if name in m.lora_A) for m in modules]
         named = [*zip(modules, names, strict=True)]
@@ -39,17 +48,17 @@ class Together:
             ]
         )  # (R, 1)
         self.version = self._version()
-        self.waiting = threading.local()  # micro-batches may run side by side
+        self.waiting = waiting
 
     def _version(self) -> list[int]:
-        """Changes when the optimizer takes a step."""
+        """Changes when the optimizer takes a step (torch's fused ones would not be seen)."""
         return [factor._version for factor in (*self.downs, *self.ups)]
 
     def __call__(self, number: int, x: Tensor) -> Tensor:
         """What layer `number` makes of x (..., inputs)."""
         if number == 0:
-            self.waiting.parts = self._compute(x)
-        return self.waiting.parts.pop(0)
+            self.waiting.products = self._compute(x)
+        return self.waiting.products.pop(0)
 
     def _compute(self, x: Tensor) -> list[Tensor]:
         rows = self.read(x)
@@ -102,6 +111,7 @@ class _Product(torch.autograd.Function):
         blocks, first = [], 0
         for part, up in zip(of_up.split(together.linear.sizes), together.ups, strict=True):
             last = first + up.shape[1]
+            # copied, for a part would hold the whole
             blocks.append(torch.empty_like(up).copy_(part[:, first:last]))
             first = last
         return of_x, None, *together.of_downs(of_inner, x), *blocks

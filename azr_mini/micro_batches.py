@@ -127,7 +127,7 @@ def _smaller(waiting: list[MicroBatch], state, config) -> list[MicroBatch]:
         )
     tokens, pieces = micro_batch_tokens(state, config), [first]
     while len(pieces) == 1:
-        tokens = max(1, tokens // 2)
+        tokens //= 2
         pieces = _split_again(first, state.policy, tokens)
     state.micro_batch_tokens = tokens
     return pieces + [p for b in waiting[1:] for p in _split_again(b, state.policy, tokens)]

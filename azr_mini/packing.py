@@ -16,7 +16,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from azr_mini.segments import Segments, attend_segments
 
 ATTENTION = "azr_packed"
-MASKED = -1e4  # finite: a row of padding that may see nothing must not become NaN
+MASKED = -1e4  # finite: a query that may see nothing must not become NaN
 SHARED, EMPTY = 0, -1  # owners of a column: the prompt's, nobody's; completion j has j + 1
 
 

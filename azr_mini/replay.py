@@ -1,7 +1,8 @@
 """Decoding steps that are recorded once and replayed: Python then launches one thing, not each.
 
 A replay reads and writes the same memory every time. So the number of rows, and how many slots
-attention reads, stay as they are until the running batch is rebuilt. N rows; R of them still run.
+attention reads, stay as they are until the running batch is rebuilt. N rows, of which R still run;
+E entries, V words.
 """
 
 import warnings

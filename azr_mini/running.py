@@ -180,11 +180,8 @@ class RunningBatch:
         capacity = max(width, columns) + lanes * self.rebuilds.steps
         self.store.rebuild(alive, kept, new_entries, -(-capacity // 8) * 8)
         owners = self.owners.new_full((len(alive) + new_entries, self.store.capacity), EMPTY)
-        if len(alive):
-            used = torch.arange(width, device=alive.device) < self.fill[:, None]
-            owners[: len(alive), :width] = (
-                self.owners[alive].gather(1, kept).masked_fill(~used, EMPTY)
-            )
+        # behind the slots in use may stand some of rows that left: no row that runs sees them
+        owners[: len(alive), :width] = self.owners[alive].gather(1, kept)
         self.owners = owners
         self.fill = torch.cat([self.fill[: len(alive)], alive.new_zeros(new_entries)])
         moved_to = counts.scatter(0, alive, torch.arange(len(alive), device=alive.device))

@@ -34,7 +34,8 @@ def has_kernel(device: torch.device, dtype: torch.dtype, head_dim: int) -> bool:
         and head_dim <= WIDEST_HEAD
         and head_dim % 8 == 0
         and torch.cuda.get_device_capability(device) >= AMPERE
-        and torch.backends.cuda.flash_sdp_enabled()
+        and torch.backends.cuda.is_flash_attention_available()  # some builds are without it
+        and torch.backends.cuda.flash_sdp_enabled()  # a switch of the user's
     )
 
 

@@ -5,11 +5,12 @@ import torch
 from tiny_models import in_four_bits, tiny_model, tiny_policy
 
 from azr_mini.decoding import Decoder, forward_pass
-from azr_mini.joined import FEW_ROWS, Adapted, Joined, OneByOne, join
+from azr_mini.joined import FEW_ROWS, Adapted, Joined, OneByOne, are_simple, join
 from azr_mini.key_values import chunks_of
 from azr_mini.packed_batch import pack
 from azr_mini.packing import packed_logits
 from azr_mini.policy import Policy
+from azr_mini.sampler import Sampler
 
 ARCHITECTURES = ("llama", "qwen2", "qwen3")
 
@@ -165,6 +166,42 @@ def test_what_is_more_than_a_matrix_and_an_adapter_is_left_to_its_own_code():
     torch.testing.assert_close(ours, own, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("option", ["use_dora", "lora_bias"])
+def test_an_adapter_of_another_kind_is_left_to_its_own_code(option):
+    from peft import LoraConfig, get_peft_model
+
+    policy = tiny_policy("qwen2")
+    kind = {option: True, "init_lora_weights": False}
+    settings = LoraConfig(r=4, target_modules=["q_proj", "v_proj"], **kind)
+    policy = Policy(get_peft_model(policy.model, settings), policy.tokenizer)
+    decoder = forward_pass(policy)
+    assert isinstance(decoder.layers[0].inputs, OneByOne)
+    own, ours = both(policy, batch_for(policy), decoder)
+    torch.testing.assert_close(ours, own, rtol=1e-4, atol=1e-4)
+
+
+def test_a_merged_adapter_that_is_switched_off_is_left_to_its_own_code():
+    """Which takes it out of the weights."""
+    from peft import LoraConfig, get_peft_model
+
+    policy = tiny_policy("qwen2")
+    batch = batch_for(policy)
+    exact, _ = both(policy, batch, forward_pass(policy))
+    settings = LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False)
+    policy = Policy(get_peft_model(policy.model, settings), policy.tokenizer)
+    policy.model.base_model.merge_adapter()
+    with policy.model.disable_adapter(), torch.no_grad():
+        found = forward_pass(policy)(batch.ids, batch.positions, batch.keep, batch.packing)
+    torch.testing.assert_close(found, exact, rtol=1e-3, atol=1e-3)
+
+
+def test_layers_of_two_types_are_not_made_one():
+    layer = in_four_bits(tiny_policy()).base.model.layers[0].self_attn
+    half = torch.nn.Linear(64, 64, dtype=torch.bfloat16)
+    assert are_simple([layer.q_proj, layer.k_proj])
+    assert not are_simple([half, torch.nn.Linear(64, 64)])
+
+
 def test_a_bias_beside_layers_without_one_is_added_where_it_belongs():
     torch.manual_seed(0)
     layers = [torch.nn.Linear(8, 4, bias=has) for has in (True, False)]
@@ -180,3 +217,22 @@ def test_a_gpu_attends_to_all_entries_at_once_and_a_cpu_to_no_more_slots_than_ar
     on_gpu = type("OnGpu", (), {"device": torch.device("cuda"), "__len__": lambda _: 6})()
     on_gpu.split = fill.split
     assert chunks_of(on_gpu) == ((6, 48),)
+
+
+def test_weights_that_became_parts_of_one_can_be_learned_through():
+    """By peft's own layers, which the learner uses where only some layers have an adapter."""
+    from peft import LoraConfig, get_peft_model
+
+    policy = tiny_policy("qwen2")
+    settings = LoraConfig(r=4, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")
+    policy = Policy(get_peft_model(policy.model, settings), policy.tokenizer)
+
+    def gradients():
+        logprobs = policy.logprobs([[5, 6, 7], [8]], [[9, 10], [11, 12, 13]])[0]
+        return torch.autograd.grad(logprobs.sum(), policy.parameters())
+
+    before = gradients()
+    Sampler(policy).generate([[5, 6]], seeds=[0], max_new_tokens=3)
+    weight = policy.base.model.layers[0].self_attn.k_proj.weight
+    assert weight.untyped_storage().nbytes() > weight.nbytes  # it is a part
+    assert all(map(torch.equal, gradients(), before))

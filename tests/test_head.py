@@ -159,3 +159,30 @@ def test_without_a_gradient_of_entropies_values_and_the_other_gradient_stay(rank
     chunks = scored_alone(policy_of("qwen2", rank))
     torch.testing.assert_close(chunks[:2], plain[:2], atol=1e-6, rtol=1e-6)
     torch.testing.assert_close(chunks[2], plain[2], atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("entropy_gradient", [False, True])
+def test_a_head_that_trains_alone_over_positions_in_any_order(chunked, entropy_gradient):
+    """Some positions predict several tokens, some, at the end too, none."""
+    torch.manual_seed(0)
+    layer, hidden = torch.nn.Linear(8, WORDS), torch.randn(3 * CHUNK, 8)
+    tokens = torch.randint(2 * CHUNK - 3, (40,)), torch.randint(WORDS, (40,))
+    weights = torch.randn(40)
+
+    def learned(logprobs, entropies):
+        return torch.autograd.grad((weights * logprobs).sum(), layer.parameters()), entropies
+
+    exact = learned(*head.scores(layer(hidden), *tokens))
+    found = learned(*head.chunked_scores(hidden, layer, *tokens, entropy_gradient))
+    torch.testing.assert_close(found, exact, atol=1e-5, rtol=1e-5)
+
+
+def test_the_backward_pass_makes_the_logits_of_the_forward_pass(chunked):
+    """In its arithmetic: the context that sets it is left by then."""
+    policy, made = tiny_policy("qwen2"), []
+    policy.dtype = torch.bfloat16
+    policy.model.lm_head.register_forward_hook(lambda *arguments: made.append(arguments[-1]))
+    logprobs = policy.logprobs(*rows_that_share_prompts(), entropy_gradient=False)[0]
+    forward = len(made)
+    torch.autograd.grad(logprobs.sum(), policy.parameters())
+    assert len(made) == 2 * forward and {logits.dtype for logits in made} == {torch.bfloat16}

@@ -9,6 +9,7 @@ from threading import Thread
 
 import pytest
 import torch
+from live_memory import LiveMemory
 from test_learner import BIG, rollouts_for, sgd_state, weights_of
 from test_policy import rows_that_share_prompts
 from tiny_models import tiny_policy
@@ -23,7 +24,8 @@ from benchmarks.operations import of_a_layer, of_learner  # noqa: E402
 
 torch.set_num_threads(1)
 ROWS = rows_that_share_prompts(seed=21)
-ARCHITECTURES = ("qwen2", "qwen3", "llama")  # the first has biases, the second norms of heads
+# of attention's inputs biases, norms of heads, and biases everywhere
+ARCHITECTURES = {"qwen2": {}, "qwen3": {}, "llama": {"attention_bias": True, "mlp_bias": True}}
 architectures = pytest.mark.parametrize("architecture", ARCHITECTURES)
 quantized = pytest.mark.parametrize("quantize", [None, "nf4"], ids=["plain", "4 bits"])
 
@@ -31,9 +33,9 @@ quantized = pytest.mark.parametrize("quantize", [None, "nf4"], ids=["plain", "4 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     made = {}
-    for architecture in ARCHITECTURES:
+    for architecture, changes in ARCHITECTURES.items():
         made[architecture] = tmp_path_factory.mktemp(architecture)
-        policy = tiny_policy(architecture)
+        policy = tiny_policy(architecture, rms_norm_eps=1e-2, **changes)
         for name, weight in policy.model.named_parameters():
             if name.endswith("bias") or "norm" in name:
                 torch.nn.init.normal_(weight, 1.0, 0.3)
@@ -41,8 +43,10 @@ def folders(tmp_path_factory):
     return made
 
 
-def adapted(folder, quantize=None, dtype="float32", scaling=None):
-    """A policy with an adapter that does something, its frozen weights as small as on a GPU."""
+def adapted(folder, quantize=None, dtype="float32", scaling=None, on_cpu=False):
+    """A policy with an adapter that does something, its frozen weights as small as on a GPU, or
+    in float32 as on a CPU.
+    """
     if quantize:
         pytest.importorskip("bitsandbytes")
     torch.manual_seed(0)
@@ -50,7 +54,7 @@ def adapted(folder, quantize=None, dtype="float32", scaling=None):
     for weight in policy.model.parameters():
         if weight.requires_grad:
             torch.nn.init.normal_(weight, std=0.1)
-        elif weight.is_floating_point():
+        elif weight.is_floating_point() and not on_cpu:
             weight.data = weight.data.to(policy.dtype)
     for module in layers_of(policy):
         module.scaling["default"] = scaling or module.scaling["default"]
@@ -88,9 +92,12 @@ def test_values_and_gradients_are_those_of_peft(folders, architecture, quantize,
 
 @quantized
 @architectures
-def test_half_precision_is_no_further_from_float32_than_peft(folders, architecture, quantize):
+@pytest.mark.parametrize("on_cpu", [False, True], ids=["as on a GPU", "as on a CPU"])
+def test_half_precision_is_no_further_from_float32_than_peft(
+    folders, architecture, quantize, on_cpu
+):
     exact = scored(adapted(folders[architecture], quantize), lean=False)
-    policy = adapted(folders[architecture], quantize, "bfloat16")
+    policy = adapted(folders[architecture], quantize, "bfloat16", on_cpu=on_cpu)
     theirs, ours = (scored(policy, lean, recomputed=True) for lean in (False, True))
     for name, reference, peft, lean in zip(
         ("logprobs", "gradient"), exact, theirs, ours, strict=True
@@ -107,8 +114,12 @@ def merged(policy):
     policy.model.base_model.merge_adapter(["default"])
 
 
-@pytest.mark.parametrize("change", [several, merged])
-def test_layers_with_several_or_merged_adapters_stay_pefts(folders, change):
+def disabled(policy):
+    policy.model.base_model.disable_adapter_layers()
+
+
+@pytest.mark.parametrize("change", [several, merged, disabled])
+def test_layers_with_several_or_merged_or_disabled_adapters_stay_pefts(folders, change):
     policy = adapted(folders["qwen2"])
     change(policy)
     with lean_layers(policy):
@@ -178,15 +189,32 @@ def test_a_policy_without_adapter_is_not_touched():
         assert not any("forward" in vars(module) for module in policy.model.modules())
 
 
-def test_a_step_of_the_optimizer_is_seen(folders):
+@pytest.mark.parametrize("factor", ["lora_A", "lora_B"])
+def test_a_step_of_the_optimizer_is_seen(folders, factor):
     policy = adapted(folders["qwen2"])
-    with torch.no_grad(), lean_layers(policy):
-        policy.logprobs(*ROWS)
-        for parameter in policy.parameters():
-            parameter.add_(0.1)
-        found = policy.logprobs(*ROWS)[0]
+    moved = [weight for name, weight in policy.model.named_parameters() if factor in name]
+    optimizer = torch.optim.AdamW(moved, lr=0.1)
+    with lean_layers(policy):
+        policy.logprobs(*ROWS)[0].sum().backward()
+        optimizer.step()
+        with torch.no_grad():
+            found = policy.logprobs(*ROWS)[0]
     with torch.no_grad():
         torch.testing.assert_close(found, policy.logprobs(*ROWS)[0], atol=1e-5, rtol=1e-5)
+
+
+def test_a_pass_that_fails_leaves_nothing_behind(folders):
+    """Else memory that runs out between queries and values would not come back."""
+    policy = adapted(folders["qwen3"])
+
+    def fail(*_):
+        raise torch.OutOfMemoryError
+
+    policy.base.model.layers[1].self_attn.q_norm.register_forward_pre_hook(fail)
+    with lean_layers(policy), LiveMemory() as memory:
+        with pytest.raises(torch.OutOfMemoryError):
+            policy.logprobs(*ROWS)
+        assert memory.peak > 0 and memory.now == 0
 
 
 def test_an_update_goes_through_them_also_side_by_side(folders, monkeypatch):

@@ -1,14 +1,16 @@
 import copy
 import math
 from dataclasses import replace
+from weakref import ref
 
 import pytest
 import torch
 from tiny import tiny_policy
 
+from azr_mini import learner
 from azr_mini.buffer import TripleBuffer
 from azr_mini.config import Config
-from azr_mini.learner import update
+from azr_mini.learner import accumulate, unscale, update
 from azr_mini.micro_batches import KL_ROLLOUTS, split, watched_rows
 from azr_mini.policy import Policy
 from azr_mini.tasks import Role, Rollout, TaskType
@@ -309,6 +311,40 @@ def test_entropy_coef_pays_for_entropy():  # definition 18
         state.policy.model.lm_head.weight.mul_(20)  # a policy that has entropy to gain
     seen = [update(state, idle, replace(BIG, entropy_coef=1.0))["entropy"] for _ in range(4)]
     assert seen == sorted(seen) and seen[-1] > seen[0] + 0.01
+
+
+@pytest.mark.parametrize("entropy_coef", [0.0, 0.1])
+def test_entropies_have_a_gradient_where_they_are_paid_for(entropy_coef, monkeypatch):
+    policy, found = tiny_policy(), []
+    logprobs = policy.logprobs
+    monkeypatch.setattr(
+        policy, "logprobs", lambda *a, **how: found.append(logprobs(*a, **how)) or found[-1]
+    )
+    after(replace(BIG, entropy_coef=entropy_coef), ROLLOUTS, policy=policy)
+    assert [entropies.requires_grad for _, entropies, _ in found] == [bool(entropy_coef)]
+
+
+def test_only_the_sum_of_earlier_gradients_is_kept(monkeypatch):
+    """The first micro-batch's become the sum."""
+    kept, compute = [], learner.gradient
+
+    def gradient(*arguments, **options):
+        assert all(part() is None for part in kept[1:])
+        found = compute(*arguments, **options)
+        kept.append(ref(found[0][0]))
+        return found
+
+    monkeypatch.setattr(learner, "gradient", gradient)
+    after(replace(BIG, micro_batch_tokens=30, threads=1), ROLLOUTS)
+    assert len(kept) > 3
+
+
+def test_a_weight_without_a_gradient_stays_without_one():
+    used, unused = (torch.nn.Parameter(torch.ones(2)) for _ in range(2))
+    for part in (torch.ones(2), torch.full((2,), 3.0)):
+        accumulate([used, unused], [part, None])
+    unscale([used, unused], 8.0)
+    assert used.grad.tolist() == [0.5, 0.5] and unused.grad is None
 
 
 def test_entropy_is_that_of_the_full_distribution():  # definition 18

@@ -107,6 +107,25 @@ def test_one_rollout_that_does_not_fit_is_one_sentence():
     assert torch.equal(weights_of(state.policy), before)
 
 
+def test_completions_of_one_token_after_one_token_are_taken_apart_too():
+    """Together they are one token, which is no more than any limit."""
+    short = [replace(r, prompt_ids=(20,), completion_ids=(1,), logprobs=(-1.0,)) for r in MANY[:2]]
+    narrow, roomy = sgd_state(), sgd_state()
+    update(roomy, short, WHOLE)
+    check = narrow.policy.logprobs
+
+    def logprobs(prompts, *others, **options):
+        if len(prompts) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return check(prompts, *others, **options)
+
+    narrow.policy.logprobs = logprobs
+    update(narrow, short, WHOLE)
+    torch.testing.assert_close(
+        weights_of(narrow.policy), weights_of(roomy.policy), atol=1e-6, rtol=0
+    )
+
+
 def test_the_smaller_size_survives_a_checkpoint(tmp_path):
     tiny_policy().save(tmp_path / "model")
     config = Config(model=str(tmp_path / "model"), micro_batch_tokens=400, heldout_path="")

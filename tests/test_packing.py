@@ -7,7 +7,8 @@ from tiny_models import tiny_policy
 from torch.nn.functional import scaled_dot_product_attention
 
 from azr_mini import packed_batch, packing
-from azr_mini.packing import EMPTY, SHARED, as_mask, visible
+from azr_mini.packed_batch import in_micro_batches, share_prompts
+from azr_mini.packing import EMPTY, SHARED, as_mask, dense_attention, visible
 from azr_mini.sampler import Sampler
 
 
@@ -111,3 +112,30 @@ def test_a_query_sees_the_prompt_and_its_own():
             [True, True, False, True, False],
         ]
     ]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_a_query_that_may_see_nothing_is_a_number(dtype):
+    torch.manual_seed(0)
+    mask = as_mask(torch.zeros(1, 2, 3, dtype=torch.bool), dtype)
+    queries, (keys, values) = torch.randn(1, 1, 2, 4), torch.randn(2, 1, 1, 3, 4)
+    found = dense_attention(*(x.to(dtype) for x in (queries, keys, values)), mask, None)
+    assert found.isfinite().all()
+
+
+def test_a_row_shares_its_prompt_where_that_is_cheaper_by_hand():
+    """Of 10 tokens; a pair costs 0.05. What nothing follows, the last token, is no input.
+
+    4 more after 14: 4 + 0.05 (18^2 - 14^2) = 10.4, alone 14 + 0.05 * 14^2 = 23.8; a third time
+    4 + 0.05 (22^2 - 18^2) = 12. 100 after 22: 100 + 0.05 (122^2 - 22^2) = 820, alone 715.
+    """
+    prompts, completions = [[7] * 10] * 4, [[8] * 5, [8] * 101, [8] * 5, [8] * 5]
+    assert share_prompts(prompts, completions, 0.05) == [[0, 2, 3], [1]]
+    assert share_prompts(prompts, completions, 0.0) == [[0, 2, 3, 1]]
+    assert share_prompts(prompts, completions, 0.05, max_tokens=18) == [[0, 2], [3], [1]]
+
+
+def test_padding_counts_where_there_is_a_grid():
+    prompts, completions = [[n] * n for n in (60, 20, 19)], [[7]] * 3
+    assert in_micro_batches(prompts, completions, 1.0, 150) == [[0, 1], [2]]  # 3 * 60 > 150
+    assert in_micro_batches(prompts, completions, 1.0, 180) == [[0, 1, 2]]

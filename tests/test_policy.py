@@ -282,14 +282,15 @@ def test_loaded_model_is_an_ordinary_transformers_model(tmp_path):
     assert model.config._attn_implementation == "sdpa"
 
 
-def test_layer_that_needs_more_than_a_mask_is_refused():
+@pytest.mark.parametrize("extra", ["softcap", "s_aux", "position_bias"])
+def test_layer_that_needs_more_than_a_mask_is_refused(extra):
     policy = tiny_policy()
-    with pytest.raises(ValueError, match="softcap"):
+    with pytest.raises(ValueError, match=extra):
         policy.model(
             torch.tensor([[5, 6]]),
             attention_mask=torch.zeros(1, 1, 2, 2),
             packing=object(),
-            softcap=30.0,
+            **{extra: 30.0},
         )
 
 

@@ -91,6 +91,22 @@ def test_each_rebuild_records_once_and_nothing_older_is_replayed(monkeypatch):
 
 
 @torch.inference_mode()
+def test_steps_may_reach_fewer_slots_than_there_are():
+    """Entries of unlike prompts and attempts: the full steps of one end before its last slots."""
+    found = []
+    for recorder in (Recorder(TapeCapture()), None):
+        batch = RunningBatch(tiny_policy("qwen2"), recorder)
+        logits = batch.admit([[*range(20, 40)], [8, 9]], [range(1), range(1, 13)])
+        for _ in range(4):
+            batch.take(logits.argmax(dim=1), torch.zeros(13, dtype=torch.bool))
+            logits = batch.decode()
+        found.append(logits)
+        if batch.fixed:
+            assert batch.fixed.packing.mask.shape[-1] < batch.store.capacity
+    torch.testing.assert_close(*found, rtol=1e-5, atol=1e-5)
+
+
+@torch.inference_mode()
 def test_a_row_that_ended_writes_nothing_new():
     batch, logits = started(TapeCapture())
     batch.take(logits.argmax(dim=1), torch.tensor([False, True] + [False] * 4))
