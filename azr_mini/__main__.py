@@ -13,6 +13,7 @@ from azr_mini.commands.evaluate import evaluate
 from azr_mini.commands.look import doctor, plot, show
 from azr_mini.commands.pretrain import pretrain_nano
 from azr_mini.commands.train import train
+from azr_mini.memory import gpu_memory_ran_out
 from azr_mini.presets import PRESETS
 from azr_mini.sandbox import SandboxError
 
@@ -54,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"azr-mini: {error}", file=sys.stderr)
         return 2
     except RuntimeError as error:
-        if type(error).__name__ != "OutOfMemoryError":  # torch's, which may not be loaded here
+        if not gpu_memory_ran_out(error):
             raise
         print(f"azr-mini: {OUT_OF_MEMORY}", file=sys.stderr)
         return 2

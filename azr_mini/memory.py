@@ -1,4 +1,4 @@
-"""The memory this process holds, and how it is given back."""
+"""The memory this process holds, how it is given back, and whether a GPU's ran out."""
 
 import ctypes
 import os
@@ -26,3 +26,13 @@ def give_back_memory() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:
         trim(0)
+
+
+def gpu_memory_ran_out(error: Exception) -> bool:
+    """Whether an error says so: torch's own of its allocator, or one of a library beside it, which
+    asks the driver for its workspace when torch has taken nearly all.
+    """
+    if type(error).__name__ == "OutOfMemoryError":  # torch may not be loaded here
+        return True
+    beside = ("CUDA error: out of memory", "_STATUS_ALLOC_FAILED")
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in beside)

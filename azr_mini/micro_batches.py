@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from azr_mini.memory import gpu_memory_ran_out
 from azr_mini.tasks import Rollout
 from azr_mini.trr import loss_weights
 
@@ -103,8 +104,10 @@ def fitting(
         found = []
         try:
             found.append(next(results))
-        except torch.OutOfMemoryError:
-            pass  # what to do comes after: the error holds what the failed pass had computed
+        except RuntimeError as error:
+            if not gpu_memory_ran_out(error):
+                raise
+            # what to do comes after: the error holds what the failed pass had computed
         if found:
             yield waiting.pop(0), found.pop()  # kept by nobody here: it may be large
             continue

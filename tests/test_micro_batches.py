@@ -19,13 +19,20 @@ MANY = rollouts_for(tiny_policy(), 40, seed=3)
 WHOLE = replace(BIG, micro_batch_tokens=400, kl_coef=0.1, entropy_coef=0.1)
 
 
-def small_memory(state, tokens, in_backward=False):
+FULL = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+FULL_BESIDE = [
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    torch.AcceleratorError("CUDA error: out of memory\nSearch for `cudaErrorMemoryAllocation'", 2),
+]
+
+
+def small_memory(state, tokens, in_backward=False, error=FULL):
     """Passes of more than so many tokens run out of memory, as torch says it; notes the others."""
     passed = []
 
     def check(size):
         if size > tokens:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+            raise error
 
     def enter(module, inputs, keywords):
         size = keywords["input_ids"].numel()
@@ -59,6 +66,21 @@ def test_a_batch_that_does_not_fit_is_split_and_nothing_is_lost(in_backward, thr
         assert found[name] == pytest.approx(value, rel=1e-4, abs=1e-6), name
     assert found["micro_batch_tokens"] == narrow.micro_batch_tokens == 100
     assert "micro_batch_tokens" not in expected and roomy.micro_batch_tokens is None
+
+
+@pytest.mark.parametrize("error", FULL_BESIDE)
+def test_memory_that_a_library_beside_torch_misses_is_memory_too(error):
+    state = sgd_state()
+    passed = small_memory(state, 100, error=error)
+    update(state, MANY, WHOLE)
+    assert max(passed) <= 100
+
+
+def test_any_other_error_of_a_pass_ends_the_update():
+    state = sgd_state()
+    small_memory(state, 100, error=RuntimeError("CUDA error: an illegal memory access"))
+    with pytest.raises(RuntimeError, match="illegal"):
+        update(state, MANY, WHOLE)
 
 
 def test_the_next_step_starts_with_what_fitted():
