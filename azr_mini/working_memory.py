@@ -12,7 +12,7 @@ from azr_mini.shapes import Shape
 
 # as in the modules that use them, which need torch; a test compares
 LOGITS_CHUNK, FEW_LOGITS = 256, 2**25
-PREFILL_TOKENS = 16_384
+PREFILL_TOKENS, VLLM_ROWS = 16_384, 256
 STEPS_RUN, STEPS_REPLAYED = 16, 48  # between two rebuilds of the keys and values
 
 
@@ -38,13 +38,14 @@ def sampling_moment(
 ) -> Moment:
     """The moment that takes most: when the prompts enter, or when every row is at its longest.
 
-    most: bytes that the keys and values are held to, as vLLM holds its own.
+    most: bytes that the keys and values are held to, as vLLM holds its own, but for two rows.
     """
     passing = prefill_activations(config, shape, width, device)
     logits, step = sampling_logits(config, shape, width), workspace(config, shape, width)
     full = key_value_bytes(config, shape, width, device)
     if config.sampler == "vllm":  # its batches mix both
-        return Moment(full if most is None else min(full, most), logits, passing)
+        bound = full if most is None else max(most, 2 * full // sampled_rows(config))
+        return Moment(min(full, bound), logits, passing)
     if device != "cpu":  # steps are replayed: what one makes is still held while tokens are drawn
         step = recorded_step(config, shape, width)
         logits += sampled_rows(config) * shape.vocabulary * width
@@ -61,7 +62,8 @@ def enters_in_waves(config: Config) -> bool:
 
 def sampled_rows(config: Config) -> int:
     """Attempts that are written at once."""
-    return min(config.max_batch, 3 * config.batch_size * config.num_attempts)
+    rows = min(config.max_batch, 3 * config.batch_size * config.num_attempts)
+    return min(rows, VLLM_ROWS) if config.sampler == "vllm" else rows
 
 
 def steps_between_rebuilds(device: str) -> int:

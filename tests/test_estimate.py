@@ -16,6 +16,7 @@ from azr_mini import (
     replay,
     running,
     sampler,
+    sampler_vllm,
     segments,
     working_memory,
 )
@@ -387,6 +388,22 @@ def test_vllm_holds_a_base_of_its_own_and_sleeps_while_the_learner_works():
         assert estimated["keys and values"].sampling == int(free // 4)
 
 
+def test_vllm_is_counted_with_the_rows_and_the_cache_that_its_engine_is_asked_for(folders):
+    folder, shape = folders["qwen2"]
+    policy = load_policy(folder, lora_rank=4, dtype="float32", device="cpu")
+    small = Config(
+        lora_rank=4, dtype="float32", sampler="vllm", batch_size=2, max_prompt_tokens=64,
+        max_new_tokens=64,
+    )  # fmt: skip
+    for config in (small, replace(small, max_batch=3), replace(small, batch_size=64)):
+        options = sampler_vllm.engine_options(policy, config)
+        assert working_memory.sampled_rows(config) == options["max_num_seqs"]
+        counted = working_memory.sampling_moment(config, shape, 4, "cuda").keys_values
+        assert counted == options["kv_cache_memory_bytes"]
+    least = working_memory.sampling_moment(small, shape, 4, "cuda", most=1)
+    assert least.keys_values == sampler_vllm.cache_bytes(policy, 2, 128)
+
+
 def test_constants_are_those_of_the_modules_that_need_torch():
     head = pytest.importorskip("azr_mini.head")
     assert (working_memory.LOGITS_CHUNK, working_memory.FEW_LOGITS) == (
@@ -397,6 +414,7 @@ def test_constants_are_those_of_the_modules_that_need_torch():
 
 def test_sampler_constants_are_those_of_the_sampler():
     assert working_memory.PREFILL_TOKENS == sampler.PREFILL_TOKENS
+    assert working_memory.VLLM_ROWS == sampler_vllm.MAX_ROWS
     assert (working_memory.STEPS_RUN, working_memory.STEPS_REPLAYED) == (
         running.RUN.steps,
         running.REPLAYED.steps,
