@@ -49,7 +49,7 @@ def require_fit(config: Config, shape: Shape, card: Card | None, ram: float = fl
                 f"{ram / GB:.1f} GB: {_advice(config, shape, ram, 'cpu')}"
             )
     elif card is None:
-        if config.device is not None or shape.parameters > CPU_PARAMETERS:
+        if config.device is not None or not runs_on_cpu(shape):
             raise ValueError(
                 f"{config.model} has {shape.parameters / 1e9:.2g} billion parameters and torch "
                 "finds no CUDA GPU: train nano (--preset nano), use a GPU (a Colab T4 will do for "
@@ -62,6 +62,11 @@ def require_fit(config: Config, shape: Shape, card: Card | None, ram: float = fl
                 f"{config.model} needs about {peak / GB:.1f} GB but this is {card}: "
                 f"{_advice(config, shape, card.memory, 'cuda')}"
             )
+
+
+def runs_on_cpu(shape: Shape) -> bool:
+    """Whether a model is small enough to be trained on a CPU unasked."""
+    return shape.parameters <= CPU_PARAMETERS
 
 
 def machine_memory() -> float:

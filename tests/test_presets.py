@@ -78,6 +78,8 @@ def test_each_gpu_preset_says_how_the_base_is_held():
     assert arrangement(two).startswith("(b) two copies")
     assert arrangement(replace(two, sampler_quantize="nf4")).startswith("(a) two copies")
     assert "all weights" in arrangement(Config())
+    assert arrangement(PRESETS["gpu-16gb"], 32).startswith("(c) one base in 32 bits")
+    assert arrangement(two, 32).startswith("(b) two copies of the base: the learner's in 4 bits")
 
 
 def test_an_unknown_preset_lists_the_known_ones():
