@@ -101,7 +101,9 @@ def _savings(config: Config) -> Iterator[list[dict]]:
     longest = config.max_prompt_tokens + config.max_new_tokens - 1
     sizes = (16_384, 8192, 4096, 2048, 1024)
     yield [{"micro_batch_tokens": n} for n in sizes if longest <= n < config.micro_batch_tokens]
-    yield [{"max_new_tokens": n} for n in (2048, 1024, 512) if n < config.max_new_tokens]
+    for name, least in (("max_new_tokens", 512), ("max_prompt_tokens", 1024)):
+        lengths = (n for n in (*sizes, 512) if least <= n < getattr(config, name))
+        yield [{name: n} for n in lengths]
     if config.sampler == "vllm":
         yield [{"sampler": "torch"}]
     if not config.quantize:

@@ -51,6 +51,30 @@ def test_one_change_is_advised_before_two():
     assert helpful_changes(kept, shape, 40 * GB) == {"gradient_checkpointing": True}
 
 
+@pytest.mark.parametrize(
+    ("name", "lengths", "advice"),
+    [
+        ("gpu-16gb", {"max_prompt_tokens": 100_000}, {"max_prompt_tokens": 8192}),
+        ("gpu-16gb", {"max_new_tokens": 32_000}, {"max_new_tokens": 1024}),
+        (
+            "gpu-8gb",
+            {"max_prompt_tokens": 6144, "max_new_tokens": 8096},
+            {"max_batch": 8, "max_new_tokens": 2048},
+        ),
+    ],
+)
+def test_of_lengths_that_are_too_long_the_longest_that_fits_is_advised(name, lengths, advice):
+    config = replace(PRESETS[name], **lengths)
+    shape, memory = KNOWN[config.model], CARDS[name] * GB
+    assert helpful_changes(config, shape, memory) == advice
+    field, length = [*advice.items()][-1]
+    longer = replace(config, **advice | {field: 2 * length})
+    assert estimate(longer, shape, memory=memory).peak > memory
+    said = refusal(config, Card("one", memory))
+    flags = " ".join(f"--{field.replace('_', '-')} {value}" for field, value in advice.items())
+    assert f"use {flags}, or --preset {name} (" in said
+
+
 def test_where_nothing_helps_nano_is_advised():
     said = refusal(PRESETS["gpu-80gb"], Card("GT 1030", 2e9, (6, 1)))
     assert said.endswith("use --preset nano")
