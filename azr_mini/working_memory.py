@@ -175,13 +175,15 @@ def learner_tokens(config: Config) -> int:
     return max(config.micro_batch_tokens, config.max_prompt_tokens + config.max_new_tokens - 1)
 
 
-def learning_activations(config: Config, shape: Shape, width: int, device: str) -> int:
+def learning_activations(
+    config: Config, shape: Shape, width: int, device: str, segmented: bool = True
+) -> int:
     """Bytes that wait for the backward pass, of all layers or only their inputs, what one layer
     needs while it is differentiated, beyond the logits, which are gone by then, and the copies that
     are made of an adapter.
     """
     tokens = learner_tokens(config)
-    layer = layer_activations(config, shape, width, device, tokens, tokens)
+    layer = layer_activations(config, shape, width, device, tokens, tokens, segmented)
     stream = tokens * shape.hidden * (width if config.lora_rank and device != "cpu" else FLOAT)
     inner = tokens * shape.intermediate * width
     # a layer's last matrix is gone when the gradients of gate, up and their product are there
@@ -191,21 +193,27 @@ def learning_activations(config: Config, shape: Shape, width: int, device: str) 
     else:
         waiting = shape.layers * layer
     mask = 0
-    if has_grid(width, device):  # one for all layers, and the booleans it is made of
-        mask = tokens * tokens * (width + 1)
+    if has_grid(width, device, segmented):  # one for all layers; what it is made of is gone by then
+        mask = tokens * tokens * width
     copies = adapted_bytes(config, shape, width) if config.lora_rank else 0
     return copies + waiting + mask + max(0, passing - learning_logits(config, shape, width))
 
 
-def has_grid(width: int, device: str) -> bool:
-    """Whether attention needs a grid and a mask; that of GPUs before Ampere, which it leaves out,
-    is a part of what is added for CUDA and fragments.
+def has_grid(width: int, device: str, segmented: bool = True) -> bool:
+    """Whether attention needs a grid and a mask. segmented: the GPU is Ampere or newer, and so has
+    the kernel that does not.
     """
-    return device == "cpu" or width == FLOAT
+    return device == "cpu" or width == FLOAT or not segmented
 
 
 def layer_activations(
-    config: Config, shape: Shape, width: int, device: str, tokens: int, columns: int
+    config: Config,
+    shape: Shape,
+    width: int,
+    device: str,
+    tokens: int,
+    columns: int,
+    segmented: bool = True,
 ) -> int:
     """Bytes that one decoder layer saves for the backward pass of `tokens` packed tokens, in
     entries of `columns` columns.
@@ -214,7 +222,7 @@ def layer_activations(
     # each linear layer under autocast casts its own input and weights, except in `lean`
     casts = width != FLOAT and not config.lora_rank
     inputs = (5 if casts else 2) * hidden + queries + inner
-    copied = device != "cpu" and has_grid(width, device)
+    copied = device != "cpu" and has_grid(width, device, segmented)
     attended = 2 * queries + 2 * (queries if copied else keys)  # q, out; k, v
     gates = 2 if config.lora_rank else 3  # `lean_mlp` computes silu(gate) again
     numbers = inputs + attended + gates * inner + 7 * (config.lora_rank or 0)

@@ -211,6 +211,15 @@ def test_an_estimate_of_time_says_on_what_it_is_based(capsys):
     assert "on T4" in line and "its data sheet and two speeds that an H200 showed" in line
 
 
+def test_a_small_card_that_is_only_named_is_taken_to_need_a_mask(capsys):
+    changes = ["--max-batch", "8", "--micro-batch-tokens", "16384"]
+    needed = []
+    for size in ("16", "16.1"):
+        main(["train", "--preset", "gpu-16gb", "--estimate", "--gpu-memory", size, *changes])
+        needed.append(re.search(r"needs about ([\d.]+) GB", capsys.readouterr().out)[1])
+    assert float(needed[0]) > float(needed[1]) + 0.8
+
+
 def test_an_estimate_without_a_card_says_the_sum_and_how_to_name_one(capsys, monkeypatch):
     monkeypatch.setattr("azr_mini.fit.find_cards", list)
     assert main(["train", "--preset", "gpu-16gb", "--estimate"]) == 0

@@ -13,6 +13,7 @@ from tiny_models import byte_tokenizer, tiny_model
 from azr_mini import (
     decoding,
     held_memory,
+    packing,
     replay,
     running,
     sampler,
@@ -24,6 +25,7 @@ from azr_mini.config import Config
 from azr_mini.estimate import estimate
 from azr_mini.lean import lean_layers
 from azr_mini.policy import Policy, load_policy
+from azr_mini.presets import PRESETS
 from azr_mini.recompute import recomputed_layers
 from azr_mini.resources import data_path
 from azr_mini.shapes import KNOWN, shape_of
@@ -189,6 +191,45 @@ def test_a_pass_of_the_learner_takes_what_is_estimated(
         + sum(gradient.nbytes for gradient in gradients)
     )
     assert estimated == pytest.approx(live.peak, rel=0.15)
+
+
+def test_before_ampere_the_mask_of_shared_prompts_and_copied_keys_are_counted(folders, monkeypatch):
+    folder, shape = folders["qwen2"]
+    policy = loaded(folder, "float16", lora_rank=4)
+    policy.pair_cost = 0.0  # so that both completions share their prompt
+    # as on such a GPU; what attention computes is not asked
+    monkeypatch.setattr(packing, "copies_keys", lambda queries, packing: True)
+    monkeypatch.setattr(
+        packing, "scaled_dot_product_attention", lambda q, k, v, **_: Kept.apply(q, k, v)
+    )
+    prompts, completions = [[5] * 10] * 2, [[6] * 996] * 2
+    with lean_layers(policy):
+        pass  # puts the matrices of the base where they stay
+    with recomputed_layers(policy.base, True), LiveMemory() as live, lean_layers(policy):
+        logprobs, _, _ = policy.logprobs(prompts, completions)
+        gradients = torch.autograd.grad(logprobs.sum(), policy.parameters())
+    config = Config(
+        dtype="float16", gradient_checkpointing=True, micro_batch_tokens=2000, lora_rank=4
+    )
+
+    def estimated(segmented):
+        return (
+            working_memory.learning_activations(config, shape, 2, "cuda", segmented)
+            + working_memory.learning_logits(config, shape, 2)
+            + sum(gradient.nbytes for gradient in gradients)
+        )
+
+    assert estimated(False) == pytest.approx(live.peak, rel=0.15)
+    assert estimated(True) < 0.9 * live.peak  # and without them it is too little
+
+
+def test_the_estimate_of_a_card_before_ampere_counts_its_mask():
+    config = replace(PRESETS["gpu-16gb"], max_batch=8, micro_batch_tokens=16_384)
+    shape = KNOWN[config.model]
+    old, new = (estimate(config, shape, segmented=segmented) for segmented in (False, True))
+    assert old.sampling == new.sampling
+    mask = 2 * 16_384**2
+    assert old.peak == old.learning > new.learning + mask
 
 
 def test_logits_of_a_large_vocabulary_are_counted_in_chunks():

@@ -7,7 +7,15 @@ import pytest
 from azr_mini.config import Config
 from azr_mini.doctor import gpu_finding
 from azr_mini.estimate import GB, estimate
-from azr_mini.fit import Card, helpful_changes, largest_preset, machine_memory, require_fit
+from azr_mini.fit import (
+    AMPERE,
+    TURING,
+    Card,
+    helpful_changes,
+    largest_preset,
+    machine_memory,
+    require_fit,
+)
 from azr_mini.presets import CARDS, PRESETS
 from azr_mini.shapes import KNOWN, Shape
 
@@ -73,6 +81,21 @@ def test_of_lengths_that_are_too_long_the_longest_that_fits_is_advised(name, len
     said = refusal(config, Card("one", memory))
     flags = " ".join(f"--{field.replace('_', '-')} {value}" for field, value in advice.items())
     assert f"use {flags}, or --preset {name} (" in said
+
+
+def test_a_card_before_ampere_needs_room_for_a_mask():
+    config = replace(PRESETS["gpu-16gb"], max_batch=8, micro_batch_tokens=16_384)
+    shape = KNOWN[config.model]
+    memory = estimate(config, shape).peak
+    assert estimate(config, shape, segmented=False).peak > memory
+    require_fit(config, shape, Card("L4", memory, AMPERE))
+    assert "use --micro-batch-tokens 8192" in refusal(config, Card("T4", memory, TURING))
+
+
+def test_the_first_cards_without_a_mask_are_those_with_the_kernel():
+    from azr_mini import segments
+
+    assert segments.AMPERE == AMPERE and not T4.segmented and Card("L4", 24e9, (8, 9)).segmented
 
 
 def test_where_nothing_helps_nano_is_advised():

@@ -3,7 +3,7 @@
 from azr_mini import options as opt
 from azr_mini.commands.console import say
 
-UNNAMED_GPU = "a GPU"  # of --gpu-memory
+UNNAMED_GPU, OLDER = "a GPU", 16  # of --gpu-memory; GB up to which it is taken to be as old as a T4
 
 
 def say_estimate(options: opt.TrainOptions) -> None:
@@ -28,7 +28,8 @@ def say_estimate(options: opt.TrainOptions) -> None:
     goes_to_cpu = config.device == "cpu" or config.device is None and runs_on_cpu(shape)
     on_cpu = card is None and (goes_to_cpu or not options.estimate)
     device = "cpu" if on_cpu else "cuda"
-    found = estimate(config, shape, device, card.memory if card else None)
+    of_card = (card.memory, card.segmented) if card else ()
+    found = estimate(config, shape, device, *of_card)
     say(estimate_table(f"Memory on a {'CPU' if on_cpu else 'GPU'}, estimated", found))
     say(base)
     # on a CPU a frozen base stays in 32 bits
@@ -48,10 +49,11 @@ def say_estimate(options: opt.TrainOptions) -> None:
 def _card(options: opt.TrainOptions):
     """The GPU that the run is for: of that memory, or the one that is here; None for a CPU."""
     from azr_mini.estimate import GB
-    from azr_mini.fit import Card, find_cards
+    from azr_mini.fit import AMPERE, TURING, Card, find_cards
 
-    if options.gpu_memory:
-        return Card(UNNAMED_GPU, options.gpu_memory * GB)
+    if options.gpu_memory:  # a small one may be older, and then needs more
+        capability = TURING if options.gpu_memory <= OLDER else AMPERE
+        return Card(UNNAMED_GPU, options.gpu_memory * GB, capability)
     return None if options.config.device == "cpu" else next(iter(find_cards()), None)
 
 
