@@ -326,6 +326,35 @@ def test_tiny_numbers_are_marked_and_never_recorded(tmp_path, monkeypatch):
     assert "--tiny" in rows.command_of("nano", True, "cpu", 512)
 
 
+def test_tiny_and_measured_rows_never_stand_in_one_record(tmp_path, monkeypatch):
+    monkeypatch.setattr(gpu_check, "in_its_own_process", lambda *_: Outcome({"a": 1}, ""))
+    asked = options(tmp_path, "--tiny", "--rows", "nano")
+    gpu_check.measure(asked, None)
+    before = asked.out.read_bytes()
+    with pytest.raises(SystemExit, match="holds rows of tiny sizes: name another --out"):
+        gpu_check.measure(options(tmp_path, "--rows", "trl"), CARD)
+    assert asked.out.read_bytes() == before
+    asked.out.unlink()
+    gpu_check.measure(options(tmp_path, "--rows", "trl"), CARD)
+    with pytest.raises(SystemExit, match="holds rows of real sizes"):
+        gpu_check.measure(asked, CARD)
+
+
+def test_a_record_that_cannot_be_written_leaves_the_old_one_whole(tmp_path, monkeypatch):
+    record = tmp_path / "gpu.json"
+    gpu_check.write(record, {"rows": {"nano": 1}})
+    whole = Path.write_text
+
+    def torn(path, text, **how):
+        whole(path, text[: len(text) // 2], **how)
+        raise OSError("no space left")
+
+    monkeypatch.setattr(Path, "write_text", torn)
+    with pytest.raises(OSError, match="no space"):
+        gpu_check.write(record, {"rows": {"nano": 1, "trl": 2}})
+    assert gpu_check.load(record) == {"rows": {"nano": 1}}
+
+
 def relative():
     return os.path.relpath(gpu_check.RECORD)
 
