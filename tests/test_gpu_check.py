@@ -467,6 +467,15 @@ def test_the_page_is_drawn_from_the_record():
             assert estimate_again(row["found"]) == row["found"], "draw it again with --draw"
 
 
+def test_a_row_says_what_changed_since_it_was_measured():
+    rows_ = {"nano": row_of({"a": 1}), "trl": row_of({"a": 1})}  # both older than all changes
+    said = page({"rows": rows_}).splitlines()
+    nano, trl = (next(x for x in said if x.startswith(f"- {name}: NVIDIA")) for name in rows_)
+    assert "measured before this was so: a decoding step attends" in nano and "before" not in trl
+    rows_["nano"]["date"] = "2027-01-01T00:00:00+00:00"
+    assert "measured before" not in page({"rows": rows_})
+
+
 def test_what_was_measured_twice_is_compared():
     def of(seconds, tokens):
         phases = {name: {"seconds": seconds} for name in ("propose", "solve", "update")}
