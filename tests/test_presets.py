@@ -39,6 +39,11 @@ def test_one_gpu_presets_train_an_adapter_ten_times_faster():  # definition 19
         assert p.lora_rank and p.learning_rate >= 1e-5 and p.gradient_checkpointing
 
 
+def test_only_the_papers_presets_pay_repeated_proposals():  # definition 14, and the README
+    paying = {name for name, config in PRESETS.items() if config.duplicates == "paper"}
+    assert paying == {"paper-3b", "paper-7b", "paper-14b"}
+
+
 def peak(name):
     return estimate(PRESETS[name], KNOWN[PRESETS[name].model], memory=CARDS[name] * GB).peak
 
