@@ -67,11 +67,16 @@ class Estimate:
 
 
 def estimate(
-    config: Config, shape: Shape, device: str = "cuda", memory: float | None = None
+    config: Config,
+    shape: Shape,
+    device: str = "cuda",
+    memory: float | None = None,
+    segmented: bool = True,
 ) -> Estimate:
     """The memory that a run with this configuration needs on a GPU, or on a CPU.
 
     memory: bytes of the card; vLLM's keys and values take at most a quarter of what is free there.
+    segmented: False for a GPU before Ampere, where the learner's attention needs a mask.
     """
     width = number_width(config, device)
     weights = weight_bytes(config, shape, device)
@@ -92,7 +97,11 @@ def estimate(
         Part("keys and values", moment.keys_values, 0),
         Part("vLLM's own (assumed)", others, others),
         Part("logits", moment.logits, learning_logits(config, shape, width)),
-        Part("activations", moment.activations, learning_activations(config, shape, width, device)),
+        Part(
+            "activations",
+            moment.activations,
+            learning_activations(config, shape, width, device, segmented),
+        ),
     ]
     if device != "cpu":
         ours = [sum(getattr(part, side) for part in parts) for side in ("sampling", "learning")]

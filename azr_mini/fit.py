@@ -11,6 +11,8 @@ from azr_mini.presets import CARDS, PRESETS
 from azr_mini.shapes import Shape
 
 CPU_PARAMETERS = 200_000_000  # a larger model is trained on a CPU only if the user insists
+# compute capabilities; the second as in `segments`, which needs torch; a test compares
+TURING, AMPERE = (7, 5), (8, 0)
 MARGIN = 0.95  # share of a card's nominal memory that a preset may take: a T4 has 15.8 GB, not 16
 
 
@@ -20,7 +22,12 @@ class Card:
 
     name: str
     memory: float
-    capability: tuple[int, int] = (8, 0)
+    capability: tuple[int, int] = AMPERE
+
+    @property
+    def segmented(self) -> bool:
+        """Whether the learner's attention needs no mask there."""
+        return self.capability >= AMPERE
 
     def __str__(self) -> str:
         return f"{self.name} ({self.memory / GB:.1f} GB)"
@@ -49,19 +56,24 @@ def require_fit(config: Config, shape: Shape, card: Card | None, ram: float = fl
                 f"{ram / GB:.1f} GB: {_advice(config, shape, ram, 'cpu')}"
             )
     elif card is None:
-        if config.device is not None or shape.parameters > CPU_PARAMETERS:
+        if config.device is not None or not runs_on_cpu(shape):
             raise ValueError(
                 f"{config.model} has {shape.parameters / 1e9:.2g} billion parameters and torch "
                 "finds no CUDA GPU: train nano (--preset nano), use a GPU (a Colab T4 will do for "
                 "--preset gpu-16gb), or insist on a small model with --device cpu"
             )
     else:
-        peak = estimate(config, shape, "cuda", card.memory).peak
+        peak = estimate(config, shape, "cuda", card.memory, card.segmented).peak
         if peak > card.memory:
             raise ValueError(
                 f"{config.model} needs about {peak / GB:.1f} GB but this is {card}: "
-                f"{_advice(config, shape, card.memory, 'cuda')}"
+                f"{_advice(config, shape, card.memory, 'cuda', card.segmented)}"
             )
+
+
+def runs_on_cpu(shape: Shape) -> bool:
+    """Whether a model is small enough to be trained on a CPU unasked."""
+    return shape.parameters <= CPU_PARAMETERS
 
 
 def machine_memory() -> float:
@@ -77,13 +89,16 @@ def largest_preset(memory: float) -> str | None:
     return max(fitting, key=CARDS.get, default=None)
 
 
-def helpful_changes(config: Config, shape: Shape, memory: float, device: str = "cuda") -> dict:
+def helpful_changes(
+    config: Config, shape: Shape, memory: float, device: str = "cuda", segmented: bool = True
+) -> dict:
     """The one or two fields that make the run fit, with their values; empty if none do."""
     fields = list(_savings(config))
     pairs = [product(one, other) for one, other in combinations(fields, 2)]
     for changes in chain(chain(*(product(field) for field in fields)), *pairs):
         together = {name: value for change in changes for name, value in change.items()}
-        if estimate(replace(config, **together), shape, device, memory).peak <= memory:
+        found = estimate(replace(config, **together), shape, device, memory, segmented)
+        if found.peak <= memory:
             return {n: value for n, value in together.items() if value != getattr(config, n)}
     return {}
 
@@ -96,7 +111,9 @@ def _savings(config: Config) -> Iterator[list[dict]]:
     longest = config.max_prompt_tokens + config.max_new_tokens - 1
     sizes = (16_384, 8192, 4096, 2048, 1024)
     yield [{"micro_batch_tokens": n} for n in sizes if longest <= n < config.micro_batch_tokens]
-    yield [{"max_new_tokens": n} for n in (2048, 1024, 512) if n < config.max_new_tokens]
+    for name, least in (("max_new_tokens", 512), ("max_prompt_tokens", 1024)):
+        lengths = (n for n in (*sizes, 512) if least <= n < getattr(config, name))
+        yield [{name: n} for n in lengths]
     if config.sampler == "vllm":
         yield [{"sampler": "torch"}]
     if not config.quantize:
@@ -104,8 +121,10 @@ def _savings(config: Config) -> Iterator[list[dict]]:
         yield [small | ({"sampler_quantize": "nf4"} if config.sampler == "vllm" else {})]
 
 
-def _advice(config: Config, shape: Shape, memory: float, device: str) -> str:
-    changes = helpful_changes(config, shape, memory, device)
+def _advice(
+    config: Config, shape: Shape, memory: float, device: str, segmented: bool = True
+) -> str:
+    changes = helpful_changes(config, shape, memory, device, segmented)
     ways = [" ".join(_flag(name, value) for name, value in changes.items())] if changes else []
     if device == "cuda" and (nearest := largest_preset(memory)):
         ways.append(f"--preset {nearest} ({PRESETS[nearest].model})")

@@ -1,5 +1,6 @@
 """Where models come from: the nano base, a folder, or a name on the Hugging Face hub."""
 
+import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,13 @@ def find_model(name: str) -> str:
     if not _HUB_NAME.fullmatch(name):
         raise ValueError(f"no model {name!r}: {ADVICE}")
     return name
+
+
+def quiet_hub() -> None:
+    """Keeps the hub's client from warning of each of its tries: if all fail, `why_not_loaded` says
+    it once.
+    """
+    logging.getLogger("huggingface_hub.utils._http").setLevel(logging.ERROR)
 
 
 def why_not_loaded(name: str, error: Exception) -> str:

@@ -15,6 +15,7 @@ KNOWN = (
 IN_WORDS = {
     "mit": "MIT",
     "apache-2.0": "Apache-2.0",
+    "qwen": "Qwen licence",
     "qwen-research": "Qwen Research licence, not for commercial use",
     "llama3.1": "Llama 3.1 Community licence",
 }

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import torch
 
-from azr_mini.hub import find_model, why_not_loaded
+from azr_mini.hub import find_model, quiet_hub, why_not_loaded
 
 # whose arithmetic we know: the logits are the head of what the body returns
 ARCHITECTURES = ("llama", "qwen2", "qwen3")
@@ -99,6 +99,7 @@ def _no_progress_bar() -> Iterator[None]:
 
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
+    quiet_hub()
     try:
         yield
     finally:
@@ -107,12 +108,13 @@ def _no_progress_bar() -> Iterator[None]:
 
 
 def quiet_transformers() -> None:
-    """Switches off the bars that transformers shows for each file, and the warning of bitsandbytes
-    on a CPU that a faster kernel could be downloaded.
+    """Switches off the bars that transformers shows for each file, the hub's warnings of each try,
+    and the warning of bitsandbytes on a CPU that a faster kernel could be downloaded.
     """
     import logging as python_logging
 
     from transformers.utils import logging
 
     logging.disable_progress_bar()
+    quiet_hub()
     python_logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(python_logging.ERROR)

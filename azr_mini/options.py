@@ -1,5 +1,6 @@
 """The options of each command; `tyro` turns them into flags with these lines as help."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
@@ -36,6 +37,10 @@ class TrainOptions:
 
     def __post_init__(self):
         _at_least(self, checkpoint_every=1, heldout_tasks=0, gpu_memory=1)
+        if self.gpu_memory and not self.estimate:
+            raise ValueError("gpu_memory is of a GPU that is not here: give --estimate as well")
+        if self.gpu_memory and self.config.device == "cpu":
+            raise ValueError("gpu_memory is for a GPU but device is cpu: leave one of them away")
 
 
 @dataclass(frozen=True)
@@ -164,5 +169,5 @@ class DoctorOptions:
 def _at_least(options, **least: int) -> None:
     for name, lowest in least.items():
         value = getattr(options, name)
-        if value is not None and value < lowest:
+        if value is not None and not lowest <= value < math.inf:
             raise ValueError(f"{name} is {value}: give {lowest} or more")

@@ -99,16 +99,15 @@ def preset(name: str) -> Config:
     return PRESETS[name]
 
 
-def arrangement(config: Config) -> str:
-    """How the base model is held, in a line."""
+def arrangement(config: Config, bits: int = 16) -> str:
+    """How the base model is held, in a line. bits: of a number that is not in 4 bits."""
     if not config.lora_rank:
         return "all weights train, beside a frozen copy of the base"
     learner, sampler = (
-        "4 bits" if bits else "16 bits" for bits in (config.quantize, config.sampler_quantize)
+        "4 bits" if kind else f"{bits} bits" for kind in (config.quantize, config.sampler_quantize)
     )
     if config.sampler == "torch":
         letter = "(a)" if config.quantize else "(c)"
         return f"{letter} one base in {learner}, which learner and sampler share"
-    letters = {("4 bits", "4 bits"): "(a) ", ("4 bits", "16 bits"): "(b) "}
-    letter = letters.get((learner, sampler), "(c) " if learner == sampler else "")
-    return f"{letter}two copies of the base: the learner's in {learner}, vLLM's in {sampler}"
+    letter = "(c)" if not config.quantize else "(a)" if config.sampler_quantize else "(b)"
+    return f"{letter} two copies of the base: the learner's in {learner}, vLLM's in {sampler}"

@@ -209,7 +209,7 @@ def engine_options(policy: Policy, config) -> dict:
     if rank is None:
         raise ValueError(f"lora_rank is {peft.r}: vllm takes at most {LORA_RANKS[-1]}")
     positions = min(policy.max_positions, config.max_prompt_tokens + config.max_new_tokens)
-    rows = min(MAX_ROWS, 3 * config.batch_size * config.num_attempts)
+    rows = min(MAX_ROWS, config.max_batch, 3 * config.batch_size * config.num_attempts)
     options = {
         "model": find_model(peft.base_model_name_or_path),
         "skip_tokenizer_init": True,  # token ids go in and come out

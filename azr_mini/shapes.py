@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from azr_mini.adapters import base_of, is_adapter
-from azr_mini.hub import find_model, why_not_loaded
+from azr_mini.hub import find_model, quiet_hub, why_not_loaded
 
 
 @dataclass(frozen=True)
@@ -118,6 +118,7 @@ def find_shape(name: str) -> Shape | None:
     source = find_model(name)
     if is_adapter(source):
         return find_shape(base_of(source))
+    quiet_hub()
     try:
         return shape_of(AutoConfig.from_pretrained(source))
     except (OSError, ValueError) as error:

@@ -6,6 +6,7 @@ the two counts. Every completion is taken to be as long as the configuration all
 """
 
 from azr_mini.config import Config
+from azr_mini.held_memory import FLOAT, number_width
 from azr_mini.shapes import Shape
 from azr_mini.work import Entry, forward_flops, generation_bytes, peaks_of, update_flops, work_of
 
@@ -18,11 +19,11 @@ TYPICAL = {16: "T4", 24: "L4", 40: "A100-SXM4-40GB", 80: "H100 80GB HBM3", 141: 
 
 
 def step_seconds(config: Config, shape: Shape, device: str) -> float | None:
-    """Seconds of a step on the card of this name with the torch sampler; None if the card's data
-    sheet is not in `work.PEAKS`, or another sampler writes.
+    """Seconds of a step on the card of this name that trains an adapter in 16 bits with the torch
+    sampler; None of any other, and if the card's data sheet is not in `work.PEAKS`.
     """
-    peaks = peaks_of(device)
-    if peaks is None or config.sampler != "torch":
+    peaks, is_known = peaks_of(device), config.lora_rank and number_width(config, "cuda") < FLOAT
+    if peaks is None or not is_known or config.sampler != "torch":
         return None
     prompts = 3 * config.batch_size
     sampling = _sampling(config, shape, peaks, prompts, 1)

@@ -12,7 +12,7 @@ from azr_mini.shapes import Shape
 
 # as in the modules that use them, which need torch; a test compares
 LOGITS_CHUNK, FEW_LOGITS = 256, 2**25
-PREFILL_TOKENS = 16_384
+PREFILL_TOKENS, VLLM_ROWS = 16_384, 256
 STEPS_RUN, STEPS_REPLAYED = 16, 48  # between two rebuilds of the keys and values
 
 
@@ -38,13 +38,14 @@ def sampling_moment(
 ) -> Moment:
     """The moment that takes most: when the prompts enter, or when every row is at its longest.
 
-    most: bytes that the keys and values are held to, as vLLM holds its own.
+    most: bytes that the keys and values are held to, as vLLM holds its own, but for two rows.
     """
     passing = prefill_activations(config, shape, width, device)
     logits, step = sampling_logits(config, shape, width), workspace(config, shape, width)
     full = key_value_bytes(config, shape, width, device)
     if config.sampler == "vllm":  # its batches mix both
-        return Moment(full if most is None else min(full, most), logits, passing)
+        bound = full if most is None else max(most, 2 * full // sampled_rows(config))
+        return Moment(min(full, bound), logits, passing)
     if device != "cpu":  # steps are replayed: what one makes is still held while tokens are drawn
         step = recorded_step(config, shape, width)
         logits += sampled_rows(config) * shape.vocabulary * width
@@ -61,7 +62,8 @@ def enters_in_waves(config: Config) -> bool:
 
 def sampled_rows(config: Config) -> int:
     """Attempts that are written at once."""
-    return min(config.max_batch, 3 * config.batch_size * config.num_attempts)
+    rows = min(config.max_batch, 3 * config.batch_size * config.num_attempts)
+    return min(rows, VLLM_ROWS) if config.sampler == "vllm" else rows
 
 
 def steps_between_rebuilds(device: str) -> int:
@@ -173,13 +175,15 @@ def learner_tokens(config: Config) -> int:
     return max(config.micro_batch_tokens, config.max_prompt_tokens + config.max_new_tokens - 1)
 
 
-def learning_activations(config: Config, shape: Shape, width: int, device: str) -> int:
+def learning_activations(
+    config: Config, shape: Shape, width: int, device: str, segmented: bool = True
+) -> int:
     """Bytes that wait for the backward pass, of all layers or only their inputs, what one layer
     needs while it is differentiated, beyond the logits, which are gone by then, and the copies that
     are made of an adapter.
     """
     tokens = learner_tokens(config)
-    layer = layer_activations(config, shape, width, device, tokens, tokens)
+    layer = layer_activations(config, shape, width, device, tokens, tokens, segmented)
     stream = tokens * shape.hidden * (width if config.lora_rank and device != "cpu" else FLOAT)
     inner = tokens * shape.intermediate * width
     # a layer's last matrix is gone when the gradients of gate, up and their product are there
@@ -189,21 +193,27 @@ def learning_activations(config: Config, shape: Shape, width: int, device: str) 
     else:
         waiting = shape.layers * layer
     mask = 0
-    if has_grid(width, device):  # one for all layers, and the booleans it is made of
-        mask = tokens * tokens * (width + 1)
+    if has_grid(width, device, segmented):  # one for all layers; what it is made of is gone by then
+        mask = tokens * tokens * width
     copies = adapted_bytes(config, shape, width) if config.lora_rank else 0
     return copies + waiting + mask + max(0, passing - learning_logits(config, shape, width))
 
 
-def has_grid(width: int, device: str) -> bool:
-    """Whether attention needs a grid and a mask; that of GPUs before Ampere, which it leaves out,
-    is a part of what is added for CUDA and fragments.
+def has_grid(width: int, device: str, segmented: bool = True) -> bool:
+    """Whether attention needs a grid and a mask. segmented: the GPU is Ampere or newer, and so has
+    the kernel that does not.
     """
-    return device == "cpu" or width == FLOAT
+    return device == "cpu" or width == FLOAT or not segmented
 
 
 def layer_activations(
-    config: Config, shape: Shape, width: int, device: str, tokens: int, columns: int
+    config: Config,
+    shape: Shape,
+    width: int,
+    device: str,
+    tokens: int,
+    columns: int,
+    segmented: bool = True,
 ) -> int:
     """Bytes that one decoder layer saves for the backward pass of `tokens` packed tokens, in
     entries of `columns` columns.
@@ -212,7 +222,7 @@ def layer_activations(
     # each linear layer under autocast casts its own input and weights, except in `lean`
     casts = width != FLOAT and not config.lora_rank
     inputs = (5 if casts else 2) * hidden + queries + inner
-    copied = device != "cpu" and has_grid(width, device)
+    copied = device != "cpu" and has_grid(width, device, segmented)
     attended = 2 * queries + 2 * (queries if copied else keys)  # q, out; k, v
     gates = 2 if config.lora_rank else 3  # `lean_mlp` computes silu(gate) again
     numbers = inputs + attended + gates * inner + 7 * (config.lora_rank or 0)

@@ -55,6 +55,17 @@ def load(path: Path) -> dict:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"rows": {}}
 
 
+def load_to_go_on(options) -> dict:
+    """The record that the options name; ends with a sentence if its sizes are the other ones, so
+    that no tiny number ever stands among measured ones.
+    """
+    record = load(options.out)
+    if any(row["tiny"] != options.tiny for row in record["rows"].values()):
+        kind = "real" if options.tiny else "tiny"
+        sys.exit(f"{options.out} holds rows of {kind} sizes: name another --out")
+    return record
+
+
 def recorded(outcome: Outcome, tiny: bool, device: dict | None) -> dict:
     """A row as it is written: what it found, on what, when."""
     made = header("gpu_check.py") | {"device": device, "tiny": tiny}
@@ -71,7 +82,7 @@ def one_row(options) -> None:
 
 def measure(options, device: dict | None, stop: Callable[[], bool] = lambda: False) -> dict:
     """Runs the rows and writes the record after each; none is begun once `stop` says so."""
-    record, where = load(options.out), "cuda" if device else "cpu"
+    record, where = load_to_go_on(options), "cuda" if device else "cpu"
 
     def run(name: str, limit: float) -> Outcome:
         if device is None and not options.tiny:
@@ -131,7 +142,7 @@ def main() -> None:
     if options.card:
         return print(MARK + json.dumps({"card": card()}))
     if options.draw:
-        record = load(options.out)
+        record = load_to_go_on(options)
         for name, row in record["rows"].items():
             if name.startswith("shape-") and not row["tiny"]:
                 row["found"] = estimate_again(row["found"])

@@ -27,7 +27,9 @@ def header(script: str) -> dict:
 
 
 def write(path: Path, record: dict) -> None:
-    """Writes a result file and says so."""
+    """Writes a result file and says so; whoever is cut while writing leaves the old one whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    part.replace(path)
     print(f"wrote {path}")

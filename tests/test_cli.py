@@ -63,6 +63,14 @@ def refused(capsys, *arguments) -> str:
         (["train", "--seed-path", "gone.json"], ["gone.json", "does not exist", "restore"]),
         (["train", "--model", "nobody"], ["'nobody'", "use 'nano'"]),
         (["train", "--gpu-memory", "0"], ["gpu_memory is 0", "give 1 or more"]),
+        (["train", "--estimate", "--gpu-memory", "nan"], ["gpu_memory is nan", "give 1 or more"]),
+        (["train", "--estimate", "--gpu-memory", "inf"], ["gpu_memory is inf", "give 1 or more"]),
+        # as if there were a GPU, a large model would be downloaded and trained on the CPU
+        (["train", "--preset", "gpu-16gb", "--gpu-memory", "16"], ["give --estimate as well"]),
+        (
+            ["train", "--estimate", "--gpu-memory", "16", "--device", "cpu"],
+            ["device is cpu", "leave one of them away"],
+        ),
         (["evaluate", "nobody"], ["'nobody'", "use 'nano'"]),
         (["evaluate", "nano", "--benchmarks", "sat"], ["'sat'", "heldout"]),
         (["evaluate", "nano", "--samples", "0"], ["samples is 0", "give 1 or more"]),
@@ -195,6 +203,53 @@ def test_the_memory_and_the_licence_are_printed_before_anything_is_loaded(capsys
     assert "licence: Apache-2.0" in streams.out
     assert "use --max-batch 16, or --preset gpu-16gb" in streams.err
     assert not (tmp_path / "runs").exists()
+
+
+def test_an_estimate_of_time_says_on_what_it_is_based(capsys):
+    assert main(["train", "--preset", "gpu-16gb", "--estimate", "--gpu-memory", "16"]) == 0
+    line = next(x for x in capsys.readouterr().out.splitlines() if "a step takes" in x)
+    assert "on T4" in line and "its data sheet and two speeds that an H200 showed" in line
+
+
+def test_a_small_card_that_is_only_named_is_taken_to_need_a_mask(capsys):
+    changes = ["--max-batch", "8", "--micro-batch-tokens", "16384"]
+    needed = []
+    for size in ("16", "16.1"):
+        main(["train", "--preset", "gpu-16gb", "--estimate", "--gpu-memory", size, *changes])
+        needed.append(re.search(r"needs about ([\d.]+) GB", capsys.readouterr().out)[1])
+    assert float(needed[0]) > float(needed[1]) + 0.8
+
+
+def test_an_estimate_without_a_card_says_the_sum_and_how_to_name_one(capsys, monkeypatch):
+    monkeypatch.setattr("azr_mini.fit.find_cards", list)
+    assert main(["train", "--preset", "gpu-16gb", "--estimate"]) == 0
+    said = capsys.readouterr().out
+    assert "Memory on a GPU" in said and "needs about 12.4 GB of a GPU: --gpu-memory" in said
+    assert main(["train", "--estimate"]) == 0  # nano, which goes to a CPU
+    said = capsys.readouterr().out
+    assert "Memory on a CPU" in said and "of this machine's memory" in said
+
+
+def test_an_estimate_for_a_cpu_says_32_bits_and_whether_the_machine_has_the_memory(
+    capsys, monkeypatch
+):
+    command = ["train", "--preset", "gpu-16gb", "--estimate", "--device", "cpu"]
+    monkeypatch.setattr("azr_mini.fit.machine_memory", lambda: 100e9)
+    assert main(command) == 0
+    assert "(c) one base in 32 bits" in capsys.readouterr().out
+    monkeypatch.setattr("azr_mini.fit.machine_memory", lambda: 4e9)
+    assert main(command) == 2
+    assert "this machine has 4.0 GB" in capsys.readouterr().err
+
+
+def test_a_model_without_an_estimate_has_a_licence_all_the_same(capsys, tmp_path):
+    from transformers import GPT2Config
+
+    GPT2Config().save_pretrained(tmp_path / "gpt2")
+    (tmp_path / "gpt2" / "README.md").write_text("---\nlicense: mit\n---\nGPT-2\n")
+    assert main(["train", "--model", str(tmp_path / "gpt2"), "--estimate"]) == 0
+    said = capsys.readouterr().out
+    assert "licence: MIT" in said and "no estimate of the memory" in said
 
 
 def test_the_closed_licence_of_a_base_is_named(capsys):

@@ -13,9 +13,11 @@ from tiny_models import byte_tokenizer, tiny_model
 from azr_mini import (
     decoding,
     held_memory,
+    packing,
     replay,
     running,
     sampler,
+    sampler_vllm,
     segments,
     working_memory,
 )
@@ -23,6 +25,7 @@ from azr_mini.config import Config
 from azr_mini.estimate import estimate
 from azr_mini.lean import lean_layers
 from azr_mini.policy import Policy, load_policy
+from azr_mini.presets import PRESETS
 from azr_mini.recompute import recomputed_layers
 from azr_mini.resources import data_path
 from azr_mini.shapes import KNOWN, shape_of
@@ -188,6 +191,45 @@ def test_a_pass_of_the_learner_takes_what_is_estimated(
         + sum(gradient.nbytes for gradient in gradients)
     )
     assert estimated == pytest.approx(live.peak, rel=0.15)
+
+
+def test_before_ampere_the_mask_of_shared_prompts_and_copied_keys_are_counted(folders, monkeypatch):
+    folder, shape = folders["qwen2"]
+    policy = loaded(folder, "float16", lora_rank=4)
+    policy.pair_cost = 0.0  # so that both completions share their prompt
+    # as on such a GPU; what attention computes is not asked
+    monkeypatch.setattr(packing, "copies_keys", lambda queries, packing: True)
+    monkeypatch.setattr(
+        packing, "scaled_dot_product_attention", lambda q, k, v, **_: Kept.apply(q, k, v)
+    )
+    prompts, completions = [[5] * 10] * 2, [[6] * 996] * 2
+    with lean_layers(policy):
+        pass  # puts the matrices of the base where they stay
+    with recomputed_layers(policy.base, True), LiveMemory() as live, lean_layers(policy):
+        logprobs, _, _ = policy.logprobs(prompts, completions)
+        gradients = torch.autograd.grad(logprobs.sum(), policy.parameters())
+    config = Config(
+        dtype="float16", gradient_checkpointing=True, micro_batch_tokens=2000, lora_rank=4
+    )
+
+    def estimated(segmented):
+        return (
+            working_memory.learning_activations(config, shape, 2, "cuda", segmented)
+            + working_memory.learning_logits(config, shape, 2)
+            + sum(gradient.nbytes for gradient in gradients)
+        )
+
+    assert estimated(False) == pytest.approx(live.peak, rel=0.15)
+    assert estimated(True) < 0.9 * live.peak  # and without them it is too little
+
+
+def test_the_estimate_of_a_card_before_ampere_counts_its_mask():
+    config = replace(PRESETS["gpu-16gb"], max_batch=8, micro_batch_tokens=16_384)
+    shape = KNOWN[config.model]
+    old, new = (estimate(config, shape, segmented=segmented) for segmented in (False, True))
+    assert old.sampling == new.sampling
+    mask = 2 * 16_384**2
+    assert old.peak == old.learning > new.learning + mask
 
 
 def test_logits_of_a_large_vocabulary_are_counted_in_chunks():
@@ -387,6 +429,22 @@ def test_vllm_holds_a_base_of_its_own_and_sleeps_while_the_learner_works():
         assert estimated["keys and values"].sampling == int(free // 4)
 
 
+def test_vllm_is_counted_with_the_rows_and_the_cache_that_its_engine_is_asked_for(folders):
+    folder, shape = folders["qwen2"]
+    policy = load_policy(folder, lora_rank=4, dtype="float32", device="cpu")
+    small = Config(
+        lora_rank=4, dtype="float32", sampler="vllm", batch_size=2, max_prompt_tokens=64,
+        max_new_tokens=64,
+    )  # fmt: skip
+    for config in (small, replace(small, max_batch=3), replace(small, batch_size=64)):
+        options = sampler_vllm.engine_options(policy, config)
+        assert working_memory.sampled_rows(config) == options["max_num_seqs"]
+        counted = working_memory.sampling_moment(config, shape, 4, "cuda").keys_values
+        assert counted == options["kv_cache_memory_bytes"]
+    least = working_memory.sampling_moment(small, shape, 4, "cuda", most=1)
+    assert least.keys_values == sampler_vllm.cache_bytes(policy, 2, 128)
+
+
 def test_constants_are_those_of_the_modules_that_need_torch():
     head = pytest.importorskip("azr_mini.head")
     assert (working_memory.LOGITS_CHUNK, working_memory.FEW_LOGITS) == (
@@ -397,6 +455,7 @@ def test_constants_are_those_of_the_modules_that_need_torch():
 
 def test_sampler_constants_are_those_of_the_sampler():
     assert working_memory.PREFILL_TOKENS == sampler.PREFILL_TOKENS
+    assert working_memory.VLLM_ROWS == sampler_vllm.MAX_ROWS
     assert (working_memory.STEPS_RUN, working_memory.STEPS_REPLAYED) == (
         running.RUN.steps,
         running.REPLAYED.steps,

@@ -7,7 +7,15 @@ import pytest
 from azr_mini.config import Config
 from azr_mini.doctor import gpu_finding
 from azr_mini.estimate import GB, estimate
-from azr_mini.fit import Card, helpful_changes, largest_preset, machine_memory, require_fit
+from azr_mini.fit import (
+    AMPERE,
+    TURING,
+    Card,
+    helpful_changes,
+    largest_preset,
+    machine_memory,
+    require_fit,
+)
 from azr_mini.presets import CARDS, PRESETS
 from azr_mini.shapes import KNOWN, Shape
 
@@ -49,6 +57,45 @@ def test_one_change_is_advised_before_two():
     assert helpful_changes(config, shape, 5 * GB) == {}
     kept = replace(config, gradient_checkpointing=False)
     assert helpful_changes(kept, shape, 40 * GB) == {"gradient_checkpointing": True}
+
+
+@pytest.mark.parametrize(
+    ("name", "lengths", "advice"),
+    [
+        ("gpu-16gb", {"max_prompt_tokens": 100_000}, {"max_prompt_tokens": 8192}),
+        ("gpu-16gb", {"max_new_tokens": 32_000}, {"max_new_tokens": 1024}),
+        (
+            "gpu-8gb",
+            {"max_prompt_tokens": 6144, "max_new_tokens": 8096},
+            {"max_batch": 8, "max_new_tokens": 2048},
+        ),
+    ],
+)
+def test_of_lengths_that_are_too_long_the_longest_that_fits_is_advised(name, lengths, advice):
+    config = replace(PRESETS[name], **lengths)
+    shape, memory = KNOWN[config.model], CARDS[name] * GB
+    assert helpful_changes(config, shape, memory) == advice
+    field, length = [*advice.items()][-1]
+    longer = replace(config, **advice | {field: 2 * length})
+    assert estimate(longer, shape, memory=memory).peak > memory
+    said = refusal(config, Card("one", memory))
+    flags = " ".join(f"--{field.replace('_', '-')} {value}" for field, value in advice.items())
+    assert f"use {flags}, or --preset {name} (" in said
+
+
+def test_a_card_before_ampere_needs_room_for_a_mask():
+    config = replace(PRESETS["gpu-16gb"], max_batch=8, micro_batch_tokens=16_384)
+    shape = KNOWN[config.model]
+    memory = estimate(config, shape).peak
+    assert estimate(config, shape, segmented=False).peak > memory
+    require_fit(config, shape, Card("L4", memory, AMPERE))
+    assert "use --micro-batch-tokens 8192" in refusal(config, Card("T4", memory, TURING))
+
+
+def test_the_first_cards_without_a_mask_are_those_with_the_kernel():
+    from azr_mini import segments
+
+    assert segments.AMPERE == AMPERE and not T4.segmented and Card("L4", 24e9, (8, 9)).segmented
 
 
 def test_where_nothing_helps_nano_is_advised():

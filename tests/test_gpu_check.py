@@ -326,6 +326,35 @@ def test_tiny_numbers_are_marked_and_never_recorded(tmp_path, monkeypatch):
     assert "--tiny" in rows.command_of("nano", True, "cpu", 512)
 
 
+def test_tiny_and_measured_rows_never_stand_in_one_record(tmp_path, monkeypatch):
+    monkeypatch.setattr(gpu_check, "in_its_own_process", lambda *_: Outcome({"a": 1}, ""))
+    asked = options(tmp_path, "--tiny", "--rows", "nano")
+    gpu_check.measure(asked, None)
+    before = asked.out.read_bytes()
+    with pytest.raises(SystemExit, match="holds rows of tiny sizes: name another --out"):
+        gpu_check.measure(options(tmp_path, "--rows", "trl"), CARD)
+    assert asked.out.read_bytes() == before
+    asked.out.unlink()
+    gpu_check.measure(options(tmp_path, "--rows", "trl"), CARD)
+    with pytest.raises(SystemExit, match="holds rows of real sizes"):
+        gpu_check.measure(asked, CARD)
+
+
+def test_a_record_that_cannot_be_written_leaves_the_old_one_whole(tmp_path, monkeypatch):
+    record = tmp_path / "gpu.json"
+    gpu_check.write(record, {"rows": {"nano": 1}})
+    whole = Path.write_text
+
+    def torn(path, text, **how):
+        whole(path, text[: len(text) // 2], **how)
+        raise OSError("no space left")
+
+    monkeypatch.setattr(Path, "write_text", torn)
+    with pytest.raises(OSError, match="no space"):
+        gpu_check.write(record, {"rows": {"nano": 1, "trl": 2}})
+    assert gpu_check.load(record) == {"rows": {"nano": 1}}
+
+
 def relative():
     return os.path.relpath(gpu_check.RECORD)
 
@@ -436,6 +465,15 @@ def test_the_page_is_drawn_from_the_record():
     for name, row in record["rows"].items():
         if name.startswith("shape-"):
             assert estimate_again(row["found"]) == row["found"], "draw it again with --draw"
+
+
+def test_a_row_says_what_changed_since_it_was_measured():
+    rows_ = {"nano": row_of({"a": 1}), "trl": row_of({"a": 1})}  # both older than all changes
+    said = page({"rows": rows_}).splitlines()
+    nano, trl = (next(x for x in said if x.startswith(f"- {name}: NVIDIA")) for name in rows_)
+    assert "measured before this was so: a decoding step attends" in nano and "before" not in trl
+    rows_["nano"]["date"] = "2027-01-01T00:00:00+00:00"
+    assert "measured before" not in page({"rows": rows_})
 
 
 def test_what_was_measured_twice_is_compared():

@@ -1,6 +1,9 @@
 """Models by name: from a local cache, and one sentence where there is none."""
 
+import os
 import shutil
+import subprocess
+import sys
 
 import httpx
 import pytest
@@ -87,3 +90,19 @@ def test_a_name_is_loaded_from_the_hubs_cache_and_equals_the_folder(tmp_path, of
     adapted.save(tmp_path / "adapter")
     assert "base_model: azr-mini/tiny" in (tmp_path / "adapter" / "README.md").read_text()
     load_policy(str(tmp_path / "adapter"), dtype="float32", device="cpu")
+
+
+def test_a_hub_that_cannot_be_reached_is_one_sentence_and_not_a_warning_for_each_try():
+    """The command line waits for the hub's five tries; here nothing listens at its address."""
+    code = """
+from azr_mini.__main__ import main
+from huggingface_hub.utils import _http
+_http.time.sleep = lambda seconds: None
+raise SystemExit(main(["train", "--model", "nobody/nothing", "--estimate"]))
+"""
+    address = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_OFFLINE": "0"}
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | address
+    )
+    assert ended.returncode == 2
+    assert ended.stderr.count("\n") == 1 and "the hub cannot be reached" in ended.stderr

@@ -39,6 +39,11 @@ def test_one_gpu_presets_train_an_adapter_ten_times_faster():  # definition 19
         assert p.lora_rank and p.learning_rate >= 1e-5 and p.gradient_checkpointing
 
 
+def test_only_the_papers_presets_pay_repeated_proposals():  # definition 14, and the README
+    paying = {name for name, config in PRESETS.items() if config.duplicates == "paper"}
+    assert paying == {"paper-3b", "paper-7b", "paper-14b"}
+
+
 def peak(name):
     return estimate(PRESETS[name], KNOWN[PRESETS[name].model], memory=CARDS[name] * GB).peak
 
@@ -78,6 +83,8 @@ def test_each_gpu_preset_says_how_the_base_is_held():
     assert arrangement(two).startswith("(b) two copies")
     assert arrangement(replace(two, sampler_quantize="nf4")).startswith("(a) two copies")
     assert "all weights" in arrangement(Config())
+    assert arrangement(PRESETS["gpu-16gb"], 32).startswith("(c) one base in 32 bits")
+    assert arrangement(two, 32).startswith("(b) two copies of the base: the learner's in 4 bits")
 
 
 def test_an_unknown_preset_lists_the_known_ones():

@@ -112,6 +112,8 @@ def test_keys_and_values_have_room_for_every_row_but_no_more_than_the_bound(poli
     assert engine_options(policy, CONFIG)["kv_cache_memory_bytes"] == 12 * 256 * token
     many = engine_options(policy, replace(CONFIG, batch_size=1000, max_new_tokens=5000))
     assert many["max_num_seqs"] == 256 and many["kv_cache_memory_bytes"] <= 2**30
+    few = engine_options(policy, replace(CONFIG, max_batch=3))
+    assert few["max_num_seqs"] == 3 and few["kv_cache_memory_bytes"] == 3 * 256 * token
 
 
 def test_a_base_in_four_bits_is_asked_for_by_name(policy):

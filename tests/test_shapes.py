@@ -55,6 +55,7 @@ def test_coder_and_instruct_models_have_the_shape_of_their_base():
 def test_only_the_3b_of_qwen_has_no_open_licence():
     closed = {name for name in KNOWN if "not for commercial use" in licence_in_words(name)}
     assert closed == {name for name in KNOWN if "Qwen2.5" in name and "-3B" in name}
+    assert licence_in_words("Qwen/Qwen2.5-72B-Instruct") == "Qwen licence"
     assert "Community" in licence_in_words("meta-llama/Llama-3.1-8B")
     assert {licence_in_words(name) for name in KNOWN if "Qwen3" in name} == {"Apache-2.0"}
 

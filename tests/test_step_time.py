@@ -54,7 +54,8 @@ def test_longer_answers_more_rows_and_slower_cards_take_longer():
     assert step_seconds(config, KNOWN["Qwen/Qwen2.5-Coder-0.5B-Instruct"], T4) < seconds
 
 
-def test_nothing_is_said_of_unknown_cards_and_of_vllm():
+def test_nothing_is_said_of_unknown_cards_and_of_what_has_other_speeds():
     config = PRESETS["gpu-16gb"]
     assert step_seconds(config, KNOWN[config.model], "GeForce GT 1030") is None
-    assert step_seconds(replace(config, sampler="vllm"), KNOWN[config.model], T4) is None
+    for changes in ({"sampler": "vllm"}, {"dtype": "float32"}, {"lora_rank": None}):
+        assert step_seconds(replace(config, **changes), KNOWN[config.model], T4) is None

@@ -9,13 +9,13 @@ from rich import progress
 from azr_mini import options as opt
 from azr_mini.commands.console import CONSOLE, PROGRAM, parse, say
 from azr_mini.commands.diagnose import say_findings
+from azr_mini.commands.estimate import say_estimate
 from azr_mini.commands.evaluate import both_ways
 from azr_mini.config import Config
 from azr_mini.keeping import Interrupts, keep
 from azr_mini.presets import preset
 from azr_mini.progress import Pace, step_line
 
-UNNAMED_GPU = "a GPU"  # of --gpu-memory
 HELDOUT_TASKS = 200  # of each type: enough for intervals of some points
 
 
@@ -24,7 +24,7 @@ def train(arguments: list[str]) -> int:
     options, run = _train_options(arguments)
     config, folder = options.config, options.run
     if options.estimate or config.model != "nano":
-        _say_estimate(options)
+        say_estimate(options)
     if options.estimate:
         return 0
     say(f"{config.num_steps} steps of self-play with {config.model}, seed {config.seed}: {folder}")
@@ -77,53 +77,6 @@ def _train_options(arguments: list[str]):
     options = dataclasses.replace(options, run=options.run or next_folder(options.preset))
     require_free(options.run)
     return options, None
-
-
-def _say_estimate(options: opt.TrainOptions) -> None:
-    """Prints the memory that the run needs and the licence of its base; ValueError, saying what to
-    do, if it does not fit.
-    """
-    from azr_mini.estimate import GB, estimate
-    from azr_mini.fit import Card, find_cards, machine_memory, require_fit
-    from azr_mini.licences import licence_in_words
-    from azr_mini.presets import arrangement
-    from azr_mini.report import estimate_table
-    from azr_mini.shapes import find_shape
-
-    config, shape = options.config, find_shape(options.config.model)
-    if shape is None:
-        say(f"no estimate of the memory for this kind of model: {config.model}")
-        return
-    card = None
-    if options.gpu_memory:
-        card = Card(UNNAMED_GPU, options.gpu_memory * GB)
-    elif not (config.device or "").startswith("cpu"):
-        card = next(iter(find_cards()), None)
-    memory = card.memory if card else None
-    device = "cuda" if card or options.estimate and config.device != "cpu" else "cpu"
-    found = estimate(config, shape, device, memory)
-    say(estimate_table(f"Memory on a {'GPU' if device == 'cuda' else 'CPU'}, estimated", found))
-    say(f"base: {config.model}, licence: {licence_in_words(config.model)}")
-    say(f"arrangement: {arrangement(config)}")
-    if card or not options.estimate:
-        require_fit(config, shape, card, machine_memory())
-    if card:
-        say(f"needs about {found.peak / GB:.1f} GB of {card}")
-        _say_time(config, shape, card)
-
-
-def _say_time(config: Config, shape, card) -> None:
-    """Prints about how long a step takes on a card whose data sheet is known."""
-    from azr_mini.estimate import GB
-    from azr_mini.progress import duration
-    from azr_mini.step_time import TYPICAL, step_seconds
-
-    name = card.name if card.name != UNNAMED_GPU else TYPICAL.get(round(card.memory / GB), "")
-    if seconds := step_seconds(config, shape, name):
-        say(
-            f"a step takes about {duration(seconds)} on {name} if every completion is as long "
-            "as it may be (arithmetic; docs/gpu.md has what was measured)"
-        )
 
 
 def _value_of(flag: str, arguments: list[str]) -> str | None:

@@ -36,7 +36,8 @@ def step_of_shape(size: str, sizes: Sizes) -> Iterator[dict]:
         "size": size,
         "parameters": shape.parameters,
         "config": described(config),
-        "estimate": estimated(config, shape),
+        "estimate": estimated(config, shape, policy.segmented),
+        "segmented": policy.segmented,
         "card_before": before,
         "load": {"seconds": loading} | peak(),
         "held": held(policy),
@@ -63,11 +64,11 @@ def described(config) -> dict:
     return {name: getattr(config, name) for name in names.split()}
 
 
-def estimated(config, shape) -> dict[str, list[int]]:
+def estimated(config, shape, segmented: bool = True) -> dict[str, list[int]]:
     """The parts of `azr_mini.estimate`: bytes while sampling and while learning."""
     from azr_mini.estimate import estimate
 
-    found = estimate(config, shape, config.device)
+    found = estimate(config, shape, config.device, segmented=segmented)
     return {part.name: [part.sampling, part.learning] for part in found.parts}
 
 
@@ -76,8 +77,8 @@ def estimate_again(found: dict) -> dict:
     from azr_mini.config import Config
     from azr_mini.shapes import QWEN25
 
-    config = Config(**found["config"], device="cuda")
-    return found | {"estimate": estimated(config, QWEN25[found["size"]])}
+    config, segmented = Config(**found["config"], device="cuda"), found.get("segmented", True)
+    return found | {"estimate": estimated(config, QWEN25[found["size"]], segmented)}
 
 
 def held(policy) -> dict[str, int]:

@@ -65,8 +65,25 @@ def settings(record: dict) -> list[str]:
     ]
 
 
+# changes of the code that rows may have been measured before: since when (UTC), which rows, what
+SINCE = (
+    ("2026-11-26T10:59", ("limit-7B", "limit-14B"), "the learner needs no mask"),
+    (
+        "2026-11-26T11:50",
+        (*(f"shape-{size}" for size in SIZES), "paper-batch", "nano"),
+        "a decoding step attends to all entries at once",
+    ),
+)
+
+
+def changed_since(name: str, row: dict) -> str:
+    """What has changed since a row was measured, in words; "" if it would be measured alike."""
+    later = [words for date, rows, words in SINCE if name in rows and row["date"] < date]
+    return "".join(f"; measured before this was so: {words}" for words in later)
+
+
 def provenance(record: dict) -> list[str]:
-    """Device, date, versions and command of each row that was run."""
+    """Device, date, versions and command of each row that was run, and what changed since."""
     lines = []
     for name in ROWS:
         if row := record["rows"].get(name):
@@ -74,6 +91,7 @@ def provenance(record: dict) -> list[str]:
             versions = row["environment"]["versions"]
             known = ", ".join(f"{k} {v}" for k, v in versions.items() if v and k != "azr-mini")
             ended = f"; ended early: {row['reason']}" if row["reason"] else ""
+            ended += changed_since(name, row)
             lines.append(
                 f"- {name}: {device}, {row['date'][:10]}, {known}, `{row['command']}`{ended}"
             )
