@@ -1,5 +1,6 @@
 """The options of each command; `tyro` turns them into flags with these lines as help."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
@@ -36,6 +37,8 @@ class TrainOptions:
 
     def __post_init__(self):
         _at_least(self, checkpoint_every=1, heldout_tasks=0, gpu_memory=1)
+        if self.gpu_memory is not None and not self.estimate:
+            raise ValueError("gpu_memory only goes with estimate: leave it out, or give both")
 
 
 @dataclass(frozen=True)
@@ -164,5 +167,5 @@ class DoctorOptions:
 def _at_least(options, **least: int) -> None:
     for name, lowest in least.items():
         value = getattr(options, name)
-        if value is not None and value < lowest:
+        if value is not None and not lowest <= value < math.inf:
             raise ValueError(f"{name} is {value}: give {lowest} or more")
