@@ -17,14 +17,38 @@ def is_adapter(folder: Path | str) -> bool:
 
 def base_of(folder: Path | str) -> str:
     """The name or folder of the model that the adapter in a folder was trained on."""
+    base = _field(folder, "base_model_name_or_path")
+    if not isinstance(base, str) or not base:
+        raise ValueError(f"{Path(folder, CONFIG)} names no base_model_name_or_path: add it there")
+    if is_adapter(base):
+        raise ValueError(
+            f"the base of the adapter in {folder} is an adapter too, {base}: merge that one into "
+            "its own base, save it, and name this in adapter_config.json"
+        )
+    return base
+
+
+def rank_of(folder: Path | str) -> int | None:
+    """The rank of the adapter in a folder; None if the folder holds none."""
+    if not is_adapter(folder):
+        return None
+    rank = _field(folder, "r")
+    if type(rank) is not int:
+        raise ValueError(f"{Path(folder, CONFIG)} names no rank r: restore it from a copy")
+    return rank
+
+
+def _field(folder: Path | str, name: str):
     try:
-        return json.loads(Path(folder, CONFIG).read_text(encoding="utf-8"))[
-            "base_model_name_or_path"
-        ]
+        config = json.loads(Path(folder, CONFIG).read_text(encoding="utf-8"))
+        kind, value = config["peft_type"], config[name]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"{Path(folder, CONFIG)} is damaged ({type(error).__name__}): restore it from a copy"
         ) from error
+    if kind != "LORA":
+        raise ValueError(f"the adapter in {folder} is of the kind {kind}: use one of the kind LORA")
+    return value
 
 
 def add_adapter(model, rank: int):

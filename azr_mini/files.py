@@ -23,6 +23,7 @@ def unwritable(path: Path, error: Exception) -> ValueError:
     while cause is not None and not isinstance(cause, OSError):
         cause = cause.__context__  # torch hides the error of the file behind one of its own
     reason = cause.strerror if cause is not None else str(error).partition("\n")[0][:200]
+    reason = reason or type(error).__name__
     number = cause.errno if cause is not None else None
     if number in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
         advice = "make the folder writable or name another one with --run"

@@ -58,7 +58,7 @@ def require_fit(config: Config, shape: Shape, card: Card | None, ram: float = fl
     elif card is None:
         if config.device is not None or not runs_on_cpu(shape):
             raise ValueError(
-                f"{config.model} has {shape.parameters / 1e9:.2g} billion parameters and torch "
+                f"{config.model} has {_count(shape.parameters)} parameters and torch "
                 "finds no CUDA GPU: train nano (--preset nano), use a GPU (a Colab T4 will do for "
                 "--preset gpu-16gb), or insist on a small model with --device cpu"
             )
@@ -74,6 +74,12 @@ def require_fit(config: Config, shape: Shape, card: Card | None, ram: float = fl
 def runs_on_cpu(shape: Shape) -> bool:
     """Whether a model is small enough to be trained on a CPU unasked."""
     return shape.parameters <= CPU_PARAMETERS
+
+
+def _count(parameters: int) -> str:
+    if parameters < 1e8:
+        return f"{parameters:,}"
+    return f"{parameters / 1e9:.2g} billion"
 
 
 def machine_memory() -> float:

@@ -38,14 +38,17 @@ def keep(steps, run, state, interrupts: Interrupts, *, checkpoint_every: int = 1
     """Yields the steps of `train` after appending each to the run, and saves checkpoints.
 
     One is saved every `checkpoint_every` steps, after the last, after the step in which an
-    interrupt was noted, which is the last one yielded, and where the caller breaks off.
+    interrupt was noted, which is the last one yielded, and where the caller breaks off. While
+    updates are thrown away it waits: weights that may be spoilt never take the place of good ones.
     """
-    saved = True
+    saved, due = True, False
     for step in steps:
         run.append(step)
-        saved = state.step % checkpoint_every == 0
+        due = due or state.step % checkpoint_every == 0
+        saved = due and not state.skipped_in_a_row
         if saved:
             run.checkpoint(state)
+            due = False
         leave = True
         try:
             yield step

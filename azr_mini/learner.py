@@ -109,7 +109,8 @@ def _metrics(
 def _require_finite(state, config) -> None:
     """NonFiniteError if a weight is not finite or too many updates in a row were thrown away."""
     advice = (
-        f"start a new run from the last checkpoint (--model RUN/checkpoint) with a learning_rate "
+        "start a new run from the last checkpoint (--model RUN/checkpoint, or "
+        "RUN/checkpoint.previous) with a learning_rate "
         f"below {config.learning_rate:g}, or check the rewards and the model"
     )
     if state.policy.dtype is torch.float16:

@@ -1,8 +1,9 @@
 """The card of a trained adapter: its base and that base's licence, how it was trained."""
 
 import json
+from pathlib import Path
 
-from azr_mini.licences import licence_of
+from azr_mini.licences import licence_fields, licence_of
 
 UNKNOWN_LICENCE = "unknown: ask whoever gave you the base"
 
@@ -11,10 +12,9 @@ def adapter_card(base: str, rank: int, training: dict | None) -> str:
     """The README.md of an adapter's folder. training: the fields of the run's configuration."""
     licence = licence_of(base)
     front = ["library_name: peft", "pipeline_tag: text-generation", "tags: [lora, azr-mini]"]
-    if "/" in base and not base.startswith((".", "/")):
+    if "/" in base and not base.startswith((".", "/")) and not Path(base).is_dir():
         front.insert(0, f"base_model: {base}")
-    if licence:
-        front.insert(0, f"license: {licence}")
+    front = [f"{name}: {value}" for name, value in licence_fields(base).items()] + front
     return "\n".join(
         [
             "---",

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import torch
 
-from azr_mini.hub import find_model, quiet_hub, why_not_loaded
+from azr_mini.hub import find_model, first_sentence, load_config, quiet_hub, why_not_loaded
 
 # whose arithmetic we know: the logits are the head of what the body returns
 ARCHITECTURES = ("llama", "qwen2", "qwen3")
@@ -16,11 +16,16 @@ def choose_device(device: str | None) -> str:
     """That device, or a GPU if there is one; ValueError if it is a GPU and there is none."""
     if device is None:
         return "cuda" if torch.cuda.is_available() else "cpu"
+    if device.partition(":")[0] not in ("cpu", "cuda", "mps"):
+        raise ValueError(f"no device {device!r}: use cpu or cuda")
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(
             f"device is {device} but PyTorch finds no CUDA GPU: use --device cpu, or install a "
             "driver and a PyTorch made for CUDA (`azr-mini doctor` says what is here)"
         )
+    number, count = device.partition(":")[2], torch.cuda.device_count()
+    if device.startswith("cuda") and number and not (number.isdigit() and int(number) < count):
+        raise ValueError(f"device is {device} but there are {count} GPUs: use cuda or cuda:0")
     return device
 
 
@@ -58,7 +63,6 @@ def load_model(
     if they cannot be loaded. `quantize="nf4"` keeps the linear layers in 4 bits and computes in
     `compute`.
     """
-    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
     source, options = find_model(name), {"dtype": weights}
@@ -70,19 +74,31 @@ def load_model(
             bnb_4bit_compute_dtype=compute,
         )
         options["device_map"] = {"": device}
+    _require_plain_weights(name, load_config(name))
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source)
-        with _no_progress_bar():
-            model = AutoModelForCausalLM.from_pretrained(source, **options).to(device)
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        with _quiet():
+            model, found = AutoModelForCausalLM.from_pretrained(
+                source,
+                trust_remote_code=False,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # a refusal of our own, below
+                **options,
+            )
+            model = model.to(device)
     except ImportError as error:
-        raise ValueError(f"cannot load {name!r} in 4 bits: pip install bitsandbytes") from error
+        advice = "pip install bitsandbytes" if quantize else first_sentence(error)
+        raise ValueError(
+            f"cannot load {name!r}{' in 4 bits' * bool(quantize)}: {advice}"
+        ) from error
     except torch.OutOfMemoryError as error:
         raise ValueError(
             f"{name!r} does not fit into the memory of this GPU: use --quantize nf4 with "
             "--lora-rank 16, or a smaller model"
         ) from error
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+    except Exception as error:  # whatever a stranger's files do to the libraries that read them
         raise ValueError(why_not_loaded(name, error)) from error
+    _require_whole(name, model, tokenizer, found)
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):
             # else a forward in evaluation mode repacks the weights for good, and gradients taken
@@ -92,17 +108,55 @@ def load_model(
     return model, tokenizer
 
 
+def _require_plain_weights(name: str, config) -> None:
+    """ValueError if the weights are stored quantized: what trains beside them was not tried."""
+    stored = getattr(config, "quantization_config", None)
+    if stored:
+        kind = stored["quant_method"] if isinstance(stored, dict) else stored.quant_method
+        raise ValueError(
+            f"the weights of {name} are stored in fewer bits ({kind}): name the model that they "
+            "were made from, and use --quantize nf4 to hold it in 4 bits"
+        )
+
+
+def _require_whole(name: str, model, tokenizer, found: dict) -> None:
+    """ValueError if weights are missing, which would be random, or the tokenizer is not the
+    model's. found: what transformers says of the weights.
+    """
+    lacking = [*found["missing_keys"], *(key for key, *_ in found["mismatched_keys"])]
+    if lacking:
+        raise ValueError(
+            f"the weights of {name} are not what its config.json describes: {min(lacking)} is "
+            f"missing or of another shape, as are {len(lacking) - 1} others: get its files again"
+        )
+    if not tokenizer.encode("x", add_special_tokens=False):  # made up by transformers
+        raise ValueError(
+            f"{name} has no tokenizer: put its tokenizer.json and tokenizer_config.json into the "
+            "folder"
+        )
+    rows, ids = model.get_input_embeddings().num_embeddings, tokenizer.get_vocab().values()
+    if max(ids) >= rows:
+        raise ValueError(
+            f"the tokenizer of {name} has ids up to {max(ids)} but the model knows {rows} tokens: "
+            "get the model and its tokenizer from the same place"
+        )
+
+
 @contextmanager
-def _no_progress_bar() -> Iterator[None]:
-    """The package is quiet; transformers would show one for every model that it loads."""
+def _quiet() -> Iterator[None]:
+    """The package is quiet; transformers would show a bar for every model that it loads, and a
+    table of the weights that it misses.
+    """
     from transformers.utils import logging
 
-    shown = logging.is_progress_bar_enabled()
+    shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
+    logging.set_verbosity_error()
     quiet_hub()
     try:
         yield
     finally:
+        logging.set_verbosity(level)
         if shown:
             logging.enable_progress_bar()
 

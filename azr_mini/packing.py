@@ -91,7 +91,10 @@ def packed_attention(
         )
     for extra in ("softcap", "s_aux", "position_bias"):
         if kwargs.get(extra) is not None:
-            raise ValueError(f"this architecture's attention has {extra}: it is not supported")
+            raise ValueError(
+                f"this architecture's attention has {extra}, which is not supported: use a model "
+                "of the kinds llama, qwen2, qwen3"
+            )
     query, key, value = (x.squeeze(0).transpose(0, 1) for x in (query, key, value))  # (N, heads, D)
     return attend(module.layer_idx, query, key, value, packing, scaling)[None], None
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from azr_mini.adapters import add_adapter, base_of, is_adapter, load_adapter, save_adapter
+from azr_mini.adapters import add_adapter, base_of, load_adapter, rank_of, save_adapter
 from azr_mini.head import chunked_scores, needs_chunks, scores
 from azr_mini.hub import find_model
 from azr_mini.models import ARCHITECTURES, choose_device, choose_dtype, load_model
@@ -181,7 +181,7 @@ class Policy:
 
 
 def load_policy(
-    name: str = "nano",
+    name: str | Path = "nano",
     quantize: str | None = None,
     lora_rank: int | None = None,
     dtype: str = "auto",
@@ -194,10 +194,15 @@ def load_policy(
     """
     if quantize not in (None, "nf4"):
         raise ValueError(f"no quantize {quantize!r}: use 'nf4' or None")
-    device = choose_device(device)
+    device, name = choose_device(device), str(name)
     compute = choose_dtype(dtype, device)
     source = find_model(name)
-    has_adapter = is_adapter(source)
+    rank = rank_of(source)
+    has_adapter = rank is not None
+    if has_adapter and lora_rank not in (None, rank):
+        raise ValueError(
+            f"the adapter in {name} has rank {rank} and not {lora_rank}: give lora_rank {rank}"
+        )
     if quantize and not (lora_rank or has_adapter):
         raise ValueError("4-bit weights cannot be trained: give lora_rank, such as 16, as well")
     # all weights train in float32; a frozen base may be as small as its arithmetic
@@ -216,8 +221,18 @@ def load_policy(
     else:
         model, tokenizer = load_model(name, quantize, weights, compute, device)
         if lora_rank:
-            model = add_adapter(model, lora_rank)
+            model = _with_adapter(model, lora_rank)
     return Policy(model, tokenizer, name, compute)
+
+
+def _with_adapter(model, rank: int):
+    try:
+        return add_adapter(model, rank)
+    except ValueError as error:  # peft's
+        raise ValueError(
+            f"a model of the kind {model.config.model_type} takes no adapter of rank {rank}: use "
+            "one of the kinds llama, qwen2, qwen3 and a rank of 1 or more"
+        ) from error
 
 
 def merged(policy: Policy) -> Policy:

@@ -75,9 +75,11 @@ class Run:
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
             record["config"].keys()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise ValueError(f"{folder} is not a run folder: it has no config.json") from None
-        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        except KeyError:
+            raise ValueError(f"{folder} is not a run folder: its config.json is none's") from None
+        except (OSError, ValueError, AttributeError, TypeError) as error:
             raise damaged(path, error) from error
         return cls(Path(folder), record)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from azr_mini.adapters import base_of, is_adapter
-from azr_mini.hub import find_model, quiet_hub, why_not_loaded
+from azr_mini.hub import find_model, load_config
 
 
 @dataclass(frozen=True)
@@ -113,16 +113,10 @@ def find_shape(name: str) -> Shape | None:
     """
     if name in KNOWN:
         return KNOWN[name]
-    from transformers import AutoConfig
-
     source = find_model(name)
     if is_adapter(source):
         return find_shape(base_of(source))
-    quiet_hub()
-    try:
-        return shape_of(AutoConfig.from_pretrained(source))
-    except (OSError, ValueError) as error:
-        raise ValueError(why_not_loaded(name, error)) from error
+    return shape_of(load_config(name))
 
 
 def shape_of(config) -> Shape | None:

@@ -1,6 +1,7 @@
 """A prompt as a model reads it: inside its chat template, or as plain text for a base model."""
 
 from azr_mini.chat_wording import PLAIN
+from azr_mini.hub import first_sentence
 from azr_mini.prompts import THINK_OPEN
 
 # Llama 3's template prints a date, today's if none is given: a prompt must not change overnight.
@@ -14,10 +15,7 @@ def in_template(tokenizer, prompt: str) -> str:
     What a template opens of the model's turn beyond its header (`<think>`) is cut: a completion is
     to open its thought itself, or to answer at once.
     """
-    turns = [{"role": "user", "content": prompt}]
-    text = tokenizer.apply_chat_template(
-        turns, add_generation_prompt=True, tokenize=False, **SETTINGS
-    )
+    text = _rendered(tokenizer, [{"role": "user", "content": prompt}], add_generation_prompt=True)
     body = text.rstrip()
     return body.removesuffix(THINK_OPEN) if body.endswith(THINK_OPEN) else text
 
@@ -37,10 +35,26 @@ def speaks_in_turns(tokenizer, stop_ids: tuple[int, ...]) -> bool:
         return False
     said = "Nothing to add."
     turns = [{"role": "user", "content": said}, {"role": "assistant", "content": said}]
-    text = tokenizer.apply_chat_template(turns, tokenize=False, **SETTINGS)
+    text = _rendered(tokenizer, turns)
     after = text.rpartition(said)[2].strip()
     ends = tokenizer.convert_ids_to_tokens(list(stop_ids))
     return any(after.startswith(end) for end in ends)
+
+
+def _rendered(tokenizer, turns: list[dict], add_generation_prompt: bool = False) -> str:
+    """The turns as the tokenizer's template writes them; ValueError if it cannot."""
+    from jinja2 import TemplateError
+
+    try:
+        return tokenizer.apply_chat_template(
+            turns, add_generation_prompt=add_generation_prompt, tokenize=False, **SETTINGS
+        )
+    except (TemplateError, TypeError) as error:
+        raise ValueError(
+            f"the chat template of {tokenizer.name_or_path} does not work "
+            f"({first_sentence(error)}): get the tokenizer's files again, or delete the template "
+            "and use --dialect plain"
+        ) from error
 
 
 def stop_ids(model, tokenizer) -> tuple[int, ...]:
@@ -49,5 +63,8 @@ def stop_ids(model, tokenizer) -> tuple[int, ...]:
     configured = configured if isinstance(configured, list) else [configured]
     found = {i for i in (*configured, tokenizer.eos_token_id) if i is not None}
     if tokenizer.eos_token_id is None:
-        raise ValueError("the tokenizer has no end-of-sequence token: completions could not end")
+        raise ValueError(
+            "the tokenizer has no end-of-sequence token, so that completions could not end: name "
+            "its eos_token in tokenizer_config.json"
+        )
     return tuple(sorted(found))

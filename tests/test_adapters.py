@@ -8,10 +8,14 @@ import torch
 from test_policy import rows_that_share_prompts
 from tiny_models import tiny_policy
 
-from azr_mini.adapters import base_of
+from azr_mini.adapters import base_of, rank_of
+from azr_mini.commands.evaluate import _load
+from azr_mini.commands.train import _train_options
 from azr_mini.config import Config
 from azr_mini.licences import licence_of
+from azr_mini.model_card import adapter_card
 from azr_mini.models import choose_device, choose_dtype
+from azr_mini.options import EvaluateOptions
 from azr_mini.policy import load_policy, merged
 from azr_mini.train import TrainState
 
@@ -57,7 +61,9 @@ def test_the_card_names_base_licence_and_configuration(base, tmp_path):
     config = Config(model=str(base), lora_rank=4, max_prompt_tokens=99, heldout_path="")
     TrainState.create(config).policy.save(tmp_path)
     card = (tmp_path / "README.md").read_text()
-    assert card.startswith("---\nlicense: tiny-research\nlibrary_name: peft\n")
+    # the hub takes a name of its own list only, or "other"
+    head = "---\nlicense: other\nlicense_name: tiny-research\nlibrary_name: peft\n"
+    assert card.startswith(head)
     assert f"Base: `{base}`" in card and "binds this adapter too: tiny-research" in card
     written = json.loads(card.partition("```json\n")[2].partition("```")[0])
     assert Config(**written) == config
@@ -70,8 +76,18 @@ def test_licences_are_read_from_the_card_or_known_by_name(base, tmp_path):
     assert licence_of("Qwen/Qwen3-8B") == "apache-2.0" and licence_of("nano") == "mit"
     assert licence_of("meta-llama/Llama-3.1-8B-Instruct") == "llama3.1"
     assert licence_of("someone/else") is None
+    closed, front = "Qwen/Qwen2.5-Coder-3B", "license: other\nlicense_name: qwen-research\n"
+    card = adapter_card(closed, 16, None)
+    assert front in card and f"license_link: https://huggingface.co/{closed}/blob/main/LI" in card
+    assert "license: apache-2.0\nbase_model: Qwen/" in adapter_card("Qwen/Qwen3-8B", 16, None)
     (tmp_path / "README.md").write_text("license: mit\nno front matter\n")
     assert licence_of(str(tmp_path)) is None
+
+
+def test_a_local_base_is_no_name_on_the_hub(base, monkeypatch):
+    monkeypatch.chdir(base.parent.parent)
+    relative = str(base.relative_to(base.parent.parent))
+    assert relative.count("/") == 1 and "base_model:" not in adapter_card(relative, 4, None)
 
 
 def test_a_merged_policy_says_the_same_without_an_adapter(base, tmp_path):
@@ -125,6 +141,55 @@ def test_a_base_that_moved_is_asked_for_by_its_place(base, tmp_path):
     assert "\n" not in str(e.value)
     (tmp_path / "base").symlink_to(tmp_path / "moved")
     assert torch.equal(scores(loaded(tmp_path / "adapter")), scores(policy))
+
+
+ODD = {
+    "no base": ({"base_model_name_or_path": None}, "names no base_model_name_or_path: add it"),
+    "itself": ({"base_model_name_or_path": "SELF"}, "is an adapter too, .*: merge that one"),
+    "another kind": ({"peft_type": "IA3"}, "is of the kind IA3: use one of the kind LORA"),
+    "no rank": ({"r": None}, "names no rank r: restore it"),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_an_adapter_that_describes_itself_wrongly_is_one_sentence(name, base, tmp_path):
+    changes, sentence = ODD[name]
+    trained(base).save(tmp_path)
+    path = tmp_path / "adapter_config.json"
+    changes = {key: str(tmp_path) if value == "SELF" else value for key, value in changes.items()}
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises(ValueError, match=sentence) as caught:
+        loaded(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_adapter_of_another_rank_is_refused_and_its_own_is_taken_up(base, tmp_path):
+    pytest.importorskip("bitsandbytes")
+    trained(base).save(tmp_path)
+    assert rank_of(tmp_path) == 4 and rank_of(base) is None
+    with pytest.raises(ValueError, match="has rank 4 and not 16: give lora_rank 4"):
+        loaded(tmp_path, lora_rank=16)
+    assert loaded(tmp_path, lora_rank=4).has_adapter
+    asked = EvaluateOptions(str(tmp_path), quantize="nf4", dtype="float32", device="cpu")
+    assert _load(asked).model.peft_config["default"].r == 4
+    assert _train_options(["--model", str(tmp_path)])[0].config.lora_rank == 4
+    assert _train_options(["--model", str(base)])[0].config.lora_rank is None
+
+
+def test_peft_itself_reads_an_adapter_and_gives_the_same_log_probabilities(base, tmp_path):
+    from peft import AutoPeftModelForCausalLM
+
+    policy = trained(base)
+    policy.save(tmp_path)
+    model = AutoPeftModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32).eval()
+    prompts, completions = rows_that_share_prompts(seed=14)
+    found = scores(policy)
+    for row, (prompt, completion) in enumerate(zip(prompts, completions, strict=True)):
+        ids = torch.tensor([[*prompt, *completion]])
+        with torch.no_grad():
+            logprobs = model(ids).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
+        expected = logprobs[range(len(completion)), list(completion)]
+        torch.testing.assert_close(found[row, : len(completion)], expected, atol=1e-5, rtol=1e-4)
 
 
 def test_damaged_adapters_are_named(base, tmp_path):

@@ -71,6 +71,7 @@ def refused(capsys, *arguments) -> str:
             ["train", "--estimate", "--gpu-memory", "16", "--device", "cpu"],
             ["device is cpu", "leave one of them away"],
         ),
+        (["train", "--resume", "--run", "MODEL"], ["MODEL is not a run folder"]),
         (["evaluate", "nobody"], ["'nobody'", "use 'nano'"]),
         (["evaluate", "nano", "--benchmarks", "sat"], ["'sat'", "heldout"]),
         (["evaluate", "nano", "--samples", "0"], ["samples is 0", "give 1 or more"]),
@@ -217,7 +218,7 @@ def test_a_small_card_that_is_only_named_is_taken_to_need_a_mask(capsys):
     for size in ("16", "16.1"):
         main(["train", "--preset", "gpu-16gb", "--estimate", "--gpu-memory", size, *changes])
         needed.append(re.search(r"needs about ([\d.]+) GB", capsys.readouterr().out)[1])
-    assert float(needed[0]) > float(needed[1]) + 0.8
+    assert float(needed[0]) > float(needed[1]) + 0.5
 
 
 def test_an_estimate_without_a_card_says_the_sum_and_how_to_name_one(capsys, monkeypatch):

@@ -30,6 +30,7 @@ from azr_mini import learner
 from azr_mini.__main__ import main
 from azr_mini.commands.train import _self_play
 from azr_mini.config import Config
+from azr_mini.keeping import Interrupts, keep
 from azr_mini.learner import MAX_SKIPPED, NonFiniteError, update
 from azr_mini.runs import Run
 from azr_mini.sampler import Sampler
@@ -592,6 +593,27 @@ def test_the_count_survives_a_resume(tmp_path, config, executor, monkeypatch):
     assert unbroken[0] == 5 and "the last in step 5" in unbroken[1]
     assert ends_at(tmp_path / "stopped", [3, 4]) == unbroken
     assert_same_run(tmp_path / "whole", tmp_path / "stopped")
+
+
+def test_updates_that_are_thrown_away_never_replace_the_last_good_checkpoint(
+    tmp_path, config, executor, monkeypatch
+):
+    from azr_mini import train as loop
+
+    def poisoned(state, rollouts, config, **options):
+        if state.step in (1, 3, 4, 5, 6, 7):
+            rollouts = [replace(rollouts[0], advantage=math.nan), *rollouts[1:]]
+        return learner.update(state, rollouts, config, **options)
+
+    monkeypatch.setattr(loop, "update", poisoned)
+    run = Run.create(tmp_path / "run", replace(config, num_steps=9))
+    state, saved = run.state(), []
+    with Interrupts() as interrupts, pytest.raises(NonFiniteError, match="checkpoint.previous"):
+        steps = train(run.config, state, executor, advantages=every_rollout_pulls)
+        for _ in keep(steps, run, state, interrupts, checkpoint_every=1):
+            saved.append(run.step)
+    assert saved == [1, 1, 3, 3, 3, 3, 3]
+    assert Run.open(run.folder).state().skipped_in_a_row == 0
 
 
 def test_a_readers_function_that_is_not_finite_is_named(config, executor):

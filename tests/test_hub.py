@@ -1,5 +1,6 @@
 """Models by name: from a local cache, and one sentence where there is none."""
 
+import errno
 import os
 import shutil
 import subprocess
@@ -33,7 +34,9 @@ ERRORS = {
     "gated": (refused(GatedRepoError, 403), "is gated: accept its licence at https.*hf auth login"),
     "no such or private": (refused(RepositoryNotFoundError, 401), "or it is private: use 'nano'"),
     "no network": (LocalEntryNotFoundError("An error happened.\nCheck."), "hub cannot be reached"),
+    "cut": (httpx.RemoteProtocolError("peer closed connection"), "broke off: try again"),
     "offline": (OfflineModeIsEnabled("offline"), "hub cannot be reached: download it once"),
+    "token": (refused(HfHubHTTPError, 401), "refuses the token .*401.*or unset HF_TOKEN"),
     "server": (refused(HfHubHTTPError, 503), "the hub did not give .*503|connection error"),
 }
 
@@ -52,10 +55,16 @@ def test_what_the_hub_refuses_is_one_sentence_that_says_what_to_do(name, monkeyp
     assert "\n" not in str(caught.value) and NAME in str(caught.value)
 
 
-def test_any_other_reason_is_cut_to_its_first_line():
-    said = why_not_loaded("x/y", OSError("first\nsecond"))
-    assert said.startswith("no model 'x/y': use 'nano', a folder") and said.endswith("(first)")
-    assert why_not_loaded("x/y", KeyError()).endswith("(KeyError)")
+def test_any_other_reason_is_cut_to_its_first_sentence():
+    for text in ("first\nsecond", "first. Second.", "first"):
+        said = why_not_loaded("x/y", OSError(text))
+        assert said.startswith("x/y cannot be loaded (first): use 'nano', a folder")
+    assert "(KeyError)" in why_not_loaded("x/y", KeyError())
+
+
+def test_a_full_disk_is_not_taken_for_a_wrong_name():
+    said = why_not_loaded("x/y", OSError(errno.ENOSPC, "No space left on device"))
+    assert "x/y cannot be kept" in said and "make room, or let HF_HOME name" in said
 
 
 @pytest.fixture

@@ -153,7 +153,7 @@ def test_outside_of_a_notebook_nothing_is_shown(config, executor, tmp_path, caps
 
 def test_a_checkpoint_is_saved_every_ten_steps_and_after_the_last(tmp_path, config):
     run = Run.create(tmp_path / "run", config)
-    state, saved = SimpleNamespace(step=0), []
+    state, saved = SimpleNamespace(step=0, skipped_in_a_row=0), []
     run.append, run.checkpoint = lambda step: None, lambda state: saved.append(state.step)
 
     def steps():

@@ -89,6 +89,12 @@ def test_an_existing_run_is_never_overwritten(tmp_path):
 def test_a_folder_without_a_run_is_named(tmp_path):
     with pytest.raises(ValueError, match="nothing is not a run folder"):
         Run.open(tmp_path / "nothing")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="file is not a run folder"):
+        Run.open(tmp_path / "file")
+    (tmp_path / "config.json").write_text('{"model_type": "qwen2"}')
+    with pytest.raises(ValueError, match="is not a run folder: its config.json is none's"):
+        Run.open(tmp_path)
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(ValueError, match="config.json is damaged"):
         Run.open(tmp_path)

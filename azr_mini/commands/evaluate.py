@@ -97,11 +97,13 @@ def _earlier_results(path: Path, names: list[str]) -> dict[str, dict]:
 
 
 def _load(options: opt.EvaluateOptions):
+    from azr_mini.adapters import is_adapter
     from azr_mini.policy import load_policy
     from azr_mini.runs import Run, is_run
 
     needs_adapter = options.quantize or options.sampler == "vllm"
-    name, rank, dialect = options.model, 1 if needs_adapter else None, "auto"
+    name, dialect = options.model, "auto"
+    rank = 1 if needs_adapter and not is_adapter(name) else None
     if is_run(name):
         run = Run.open(name)
         checkpoint, dialect = run.last_checkpoint, run.record["config"].get("dialect", "auto")

@@ -7,6 +7,7 @@ from pathlib import Path
 from rich import progress
 
 from azr_mini import options as opt
+from azr_mini.adapters import rank_of
 from azr_mini.commands.console import CONSOLE, PROGRAM, parse, say
 from azr_mini.commands.diagnose import say_findings
 from azr_mini.commands.estimate import say_estimate
@@ -74,7 +75,11 @@ def _train_options(arguments: list[str]):
         run.check_same(options.config)
         run.lock()
         return options, run
-    options = dataclasses.replace(options, run=options.run or next_folder(options.preset))
+    config = options.config
+    if config.lora_rank is None and (rank := rank_of(config.model)):
+        config = dataclasses.replace(config, lora_rank=rank)  # it trains on
+    folder = options.run or next_folder(options.preset)
+    options = dataclasses.replace(options, run=folder, config=config)
     require_free(options.run)
     return options, None
 
