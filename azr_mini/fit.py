@@ -48,7 +48,7 @@ def require_fit(config: Config, shape: Shape, card: Card | None, ram: float = fl
 
     ram: bytes of the machine's own memory, for `device=cpu`.
     """
-    if config.device is not None and config.device.startswith("cpu"):
+    if wants_cpu(config):
         peak = estimate(config, shape, "cpu").peak
         if peak > ram:
             raise ValueError(
@@ -69,6 +69,11 @@ def require_fit(config: Config, shape: Shape, card: Card | None, ram: float = fl
                 f"{config.model} needs about {peak / GB:.1f} GB but this is {card}: "
                 f"{_advice(config, shape, card.memory, 'cuda', card.segmented)}"
             )
+
+
+def wants_cpu(config: Config) -> bool:
+    """Whether the user asks for the CPU."""
+    return (config.device or "").startswith("cpu")
 
 
 def runs_on_cpu(shape: Shape) -> bool:

@@ -39,7 +39,8 @@ def keep(steps, run, state, interrupts: Interrupts, *, checkpoint_every: int = 1
 
     One is saved every `checkpoint_every` steps, after the last, after the step in which an
     interrupt was noted, which is the last one yielded, and where the caller breaks off. While
-    updates are thrown away it waits: weights that may be spoilt never take the place of good ones.
+    updates are thrown away the first of these waits, so that weights that may be spoilt do not
+    replace both checkpoints that a run keeps.
     """
     saved, due = True, False
     for step in steps:

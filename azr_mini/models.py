@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import torch
 
 from azr_mini.hub import find_model, first_sentence, load_config, quiet_hub, why_not_loaded
+from azr_mini.memory import gpu_memory_ran_out
 
 # whose arithmetic we know: the logits are the head of what the body returns
 ARCHITECTURES = ("llama", "qwen2", "qwen3")
@@ -91,12 +92,12 @@ def load_model(
         raise ValueError(
             f"cannot load {name!r}{' in 4 bits' * bool(quantize)}: {advice}"
         ) from error
-    except torch.OutOfMemoryError as error:
-        raise ValueError(
-            f"{name!r} does not fit into the memory of this GPU: use --quantize nf4 with "
-            "--lora-rank 16, or a smaller model"
-        ) from error
     except Exception as error:  # whatever a stranger's files do to the libraries that read them
+        if gpu_memory_ran_out(error):
+            raise ValueError(
+                f"{name!r} does not fit into the memory of this GPU: use --quantize nf4 with "
+                "--lora-rank 16, or a smaller model"
+            ) from error
         raise ValueError(why_not_loaded(name, error)) from error
     _require_whole(name, model, tokenizer, found)
     for module in model.modules():

@@ -39,7 +39,7 @@ class TrainOptions:
         _at_least(self, checkpoint_every=1, heldout_tasks=0, gpu_memory=1)
         if self.gpu_memory and not self.estimate:
             raise ValueError("gpu_memory is of a GPU that is not here: give --estimate as well")
-        if self.gpu_memory and self.config.device == "cpu":
+        if self.gpu_memory and (self.config.device or "").startswith("cpu"):
             raise ValueError("gpu_memory is for a GPU but device is cpu: leave one of them away")
 
 

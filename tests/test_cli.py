@@ -231,10 +231,20 @@ def test_an_estimate_without_a_card_says_the_sum_and_how_to_name_one(capsys, mon
     assert "Memory on a CPU" in said and "of this machine's memory" in said
 
 
+@pytest.mark.parametrize("device", [[], ["--device", "cuda"]])
+def test_what_is_refused_for_want_of_a_gpu_was_estimated_for_a_gpu(capsys, monkeypatch, device):
+    monkeypatch.setattr("azr_mini.fit.find_cards", list)
+    assert main(["train", "--preset", "gpu-16gb", *device]) == 2
+    streams = capsys.readouterr()
+    assert "Memory on a GPU" in streams.out and "one base in 16 bits" in streams.out
+    assert "torch finds no CUDA GPU" in streams.err
+
+
+@pytest.mark.parametrize("device", ["cpu", "cpu:0"])
 def test_an_estimate_for_a_cpu_says_32_bits_and_whether_the_machine_has_the_memory(
-    capsys, monkeypatch
+    capsys, monkeypatch, device
 ):
-    command = ["train", "--preset", "gpu-16gb", "--estimate", "--device", "cpu"]
+    command = ["train", "--preset", "gpu-16gb", "--estimate", "--device", device]
     monkeypatch.setattr("azr_mini.fit.machine_memory", lambda: 100e9)
     assert main(command) == 0
     assert "(c) one base in 32 bits" in capsys.readouterr().out

@@ -136,3 +136,16 @@ def test_devices_that_are_not_there_are_named(monkeypatch):
     assert choose_device("cuda") == "cuda" and choose_device("cuda:1") == "cuda:1"
     with pytest.raises(ValueError, match="cuda:2 but there are 2 GPUs: use cuda or cuda:0"):
         choose_device("cuda:2")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("CUDA out of memory."), RuntimeError("CUDA error: out of memory")],
+)
+def test_a_model_for_which_a_gpu_has_no_room_is_not_called_damaged(folder, monkeypatch, error):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(torch.nn.Module, "to", fail)
+    said = refusal(folder)
+    assert "does not fit into the memory of this GPU" in said and "--quantize nf4" in said

@@ -11,7 +11,7 @@ def say_estimate(options: opt.TrainOptions) -> None:
     do, if it does not fit.
     """
     from azr_mini.estimate import GB, estimate
-    from azr_mini.fit import machine_memory, require_fit, runs_on_cpu
+    from azr_mini.fit import machine_memory, require_fit, runs_on_cpu, wants_cpu
     from azr_mini.held_memory import number_width
     from azr_mini.licences import licence_in_words
     from azr_mini.presets import arrangement
@@ -25,8 +25,8 @@ def say_estimate(options: opt.TrainOptions) -> None:
         say(f"no estimate of the memory for this kind of model: {config.model}")
         return
     card, ram = _card(options), machine_memory()
-    goes_to_cpu = config.device == "cpu" or config.device is None and runs_on_cpu(shape)
-    on_cpu = card is None and (goes_to_cpu or not options.estimate)
+    goes_to_cpu = wants_cpu(config) or config.device is None and runs_on_cpu(shape)
+    on_cpu = card is None and goes_to_cpu
     device = "cpu" if on_cpu else "cuda"
     of_card = (card.memory, card.segmented) if card else ()
     found = estimate(config, shape, device, *of_card)
@@ -34,7 +34,7 @@ def say_estimate(options: opt.TrainOptions) -> None:
     say(base)
     # on a CPU a frozen base stays in 32 bits
     say(f"arrangement: {arrangement(config, 32 if on_cpu else 8 * number_width(config, device))}")
-    if card or on_cpu:
+    if card or on_cpu or not options.estimate:
         require_fit(config, shape, card, ram)
     needs = f"needs about {found.peak / GB:.1f} GB of"
     if card:
@@ -49,12 +49,12 @@ def say_estimate(options: opt.TrainOptions) -> None:
 def _card(options: opt.TrainOptions):
     """The GPU that the run is for: of that memory, or the one that is here; None for a CPU."""
     from azr_mini.estimate import GB
-    from azr_mini.fit import AMPERE, TURING, Card, find_cards
+    from azr_mini.fit import AMPERE, TURING, Card, find_cards, wants_cpu
 
     if options.gpu_memory:  # a small one may be older, and then needs more
         capability = TURING if options.gpu_memory <= OLDER else AMPERE
         return Card(UNNAMED_GPU, options.gpu_memory * GB, capability)
-    return None if options.config.device == "cpu" else next(iter(find_cards()), None)
+    return None if wants_cpu(options.config) else next(iter(find_cards()), None)
 
 
 def _say_time(config, shape, card) -> None:
